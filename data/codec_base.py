@@ -1,0 +1,106 @@
+"""What every codec is: an immutable description that turns an image into real bytes and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.images import ImageError, decode_image
+
+
+class CodecError(UserError):
+    """A compression, an image or data that a codec cannot take: one line with what, why and what to do."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Qualities from `low` to `high`, both included, to draw from in training."""
+
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        return f"{self.low}..{self.high}"
+
+
+class Codec:
+    """One way to compress an image. Images are uint8 HWC RGB; `str(codec)` is the spec that `parse` reads."""
+
+    is_range = False
+
+    def draw(self, rng: np.random.Generator) -> Codec:
+        """Return a codec of one quality: this one, with nothing taken from `rng`, if it has no range."""
+        return self
+
+    def describe(self) -> str:
+        """Return what makes the bytes, for a record: encoder, version, settings."""
+        raise NotImplementedError
+
+    def encode(self, image: np.ndarray) -> bytes:
+        """Return the compressed image as a whole file or stream of its format.
+
+        Raises CodecError if the image is not uint8 HWC RGB or too large for the format, if the codec is a
+        range, or if the encoder is not installed.
+        """
+        return self._encode(self._checked(image))
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Return the image of `encode`'s bytes, in its size. Raises CodecError on other or damaged bytes."""
+        raise NotImplementedError
+
+    def compress(self, image: np.ndarray) -> np.ndarray:
+        """Return `decode(encode(image))`. Raises CodecError as they do."""
+        return self.decode(self.encode(image))
+
+    def _encode(self, image: np.ndarray) -> bytes:
+        raise NotImplementedError
+
+    def _checked(self, image: np.ndarray) -> np.ndarray:
+        if self.is_range:
+            raise CodecError(f"{self}: a range has no one result: draw a quality first")
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            raise CodecError(f"{self}: images are uint8 arrays, not {getattr(image, 'dtype', type(image))}")
+        if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise CodecError(f"{self}: images are height x width x 3, not {' x '.join(map(str, image.shape))}")
+        return np.ascontiguousarray(image)
+
+
+@dataclass(frozen=True)
+class QualityCodec(Codec):
+    """A codec with a quality, or a range of them, between `lowest` and `highest`."""
+
+    quality: int | Range
+
+    name: ClassVar[str]
+    lowest: ClassVar[int]
+    highest: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        low, high = (self.quality.low, self.quality.high) if self.is_range else (self.quality, self.quality)
+        if low < self.lowest or high > self.highest:
+            raise CodecError(f"{self.name} goes from {self.lowest} to {self.highest}")
+        if self.is_range and low >= high:
+            raise CodecError("a range goes from the lower to the higher number")
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.quality}"
+
+    @property
+    def is_range(self) -> bool:
+        return isinstance(self.quality, Range)
+
+    def draw(self, rng: np.random.Generator) -> Codec:
+        if not self.is_range:
+            return self
+        return replace(self, quality=int(rng.integers(self.quality.low, self.quality.high, endpoint=True)))
+
+
+def decode_still(codec: Codec, data: bytes, format: str) -> np.ndarray:
+    """Decode a whole image file of Pillow's `format`. Raises CodecError."""
+    try:
+        return decode_image(data, f"{codec} data", (format,))
+    except ImageError as error:
+        raise CodecError(str(error)) from None

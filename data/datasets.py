@@ -1,0 +1,147 @@
+"""Training patches out of a prepared store, drawn by sample number."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from data.codecs import parse
+from data.options import TrainDataOptions
+from data.sampling import IterationSampler, image_of_sample, sample_generator
+from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
+
+BLOCK = 16  # pixels: the largest period of a codec's block grid met here (JPEG 4:2:0, WebP macroblocks)
+
+Batch = dict[str, torch.Tensor]
+
+
+class PatchDataset(Dataset):
+    """LR and HR patches of a prepared store; sample k is a pure function of (seed, k).
+
+    `dataset[k]` → `{"lr": p×p×3, "hr": (p·scale)×(p·scale)×3}`, uint8 RGB; `__getitems__` stacks a batch in front.
+
+    Raises:
+        StoreError: the store is not whole, or an image is smaller than a patch (named).
+        ImageError: the HR folder is missing or empty.
+    """
+
+    def __init__(self, options: TrainDataOptions, scale: int, seed: int):
+        self.options, self.scale, self.seed = options, scale, seed
+        self.codecs = [parse(spec) for spec in options.compressions]
+        self.on_the_fly = options.compress == "on_the_fly"
+        specs = ["none"] if self.on_the_fly else [str(codec) for codec in self.codecs]
+        self.hr_folder = leaf(options.store, 0, "none")
+        self.lr_folders = [leaf(options.store, scale, spec) for spec in specs]
+        names = [image.name for image in source_images(options.folders)]
+        sizes = self._whole(names)
+        side = options.patch_size
+        for name in names:
+            if min(sizes[name]) < side:
+                height, width = sizes[name]
+                raise StoreError(
+                    f"{name}: its LR image at ×{scale} is {height}×{width}, smaller than a patch of {side}; "
+                    "remove the image or lower data.train.patch_size"
+                )
+        self.names = names
+        self.sizes = [sizes[name] for name in names]
+        self._maps: dict[Path, np.ndarray] = {}  # opened when first read, by each process for itself
+
+    def _whole(self, names: list[str]) -> dict[str, tuple[int, int]]:
+        """LR sizes by name: the smallest over the compressions (HEVC's are cropped to multiples of 8)."""
+        sizes: dict[str, tuple[int, int]] = {}
+        for folder in [self.hr_folder, *self.lr_folders]:
+            manifest = read_manifest(folder)
+            if manifest is None or any(name not in manifest["images"] for name in names):
+                raise StoreError(
+                    f"{folder}: not prepared for these images; run `python -m data.prepare` (docs/data.md)"
+                )
+            if folder is self.hr_folder:
+                continue
+            for name in names:
+                entry = manifest["images"][name]
+                height, width = sizes.get(name, (entry["height"], entry["width"]))
+                sizes[name] = (min(height, entry["height"]), min(width, entry["width"]))
+        return sizes
+
+    def __getitem__(self, k: int) -> Batch:
+        return {name: tensor[0] for name, tensor in self.__getitems__([k]).items()}
+
+    def __getitems__(self, ks: list[int]) -> Batch:
+        side = self.options.patch_size
+        lr = np.empty((len(ks), side, side, 3), np.uint8)
+        hr = np.empty((len(ks), side * self.scale, side * self.scale, 3), np.uint8)
+        for place, k in enumerate(ks):
+            lr[place], hr[place] = self._draw(k)
+        return {"lr": torch.from_numpy(lr), "hr": torch.from_numpy(hr)}
+
+    def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        image = image_of_sample(self.seed, k, len(self.names))
+        height, width = self.sizes[image]
+        side, scale = self.options.patch_size, self.scale
+        rng = sample_generator(self.seed, k)
+        u = rng.random(6)  # one call: the draws of a sample cost more than its copies
+        choice, top, left = (int(x * n) for x, n in zip(u, (len(self.codecs), height - side + 1, width - side + 1)))
+        if self.on_the_fly:
+            lr = self._compressed_region(image, top, left, self.codecs[choice].draw(rng), rng)
+        else:
+            lr = self._map(self.lr_folders[choice], image)[top : top + side, left : left + side]
+        top, left, side = top * scale, left * scale, side * scale
+        hr = self._map(self.hr_folder, image)[top : top + side, left : left + side]
+        if self.options.flip and u[3] < 0.5:
+            lr, hr = lr[:, ::-1], hr[:, ::-1]
+        if self.options.flip and u[4] < 0.5:
+            lr, hr = lr[::-1], hr[::-1]
+        if self.options.rotate and u[5] < 0.5:
+            lr, hr = lr.swapaxes(0, 1), hr.swapaxes(0, 1)
+        return lr, hr
+
+    def _compressed_region(self, image: int, top: int, left: int, codec, rng: np.random.Generator) -> np.ndarray:
+        """The patch out of a compressed region that starts up to a block before it and ends up to a block after."""
+        clean = self._map(self.lr_folders[0], image)
+        side = self.options.patch_size
+        before = rng.integers(0, BLOCK, size=2)
+        y, x = max(0, top - int(before[0])), max(0, left - int(before[1]))
+        # Whole blocks beyond the patch too, as inside an image; at its right and bottom edge the region just ends.
+        bottom = y + -(-(top + side - y) // BLOCK) * BLOCK
+        right = x + -(-(left + side - x) // BLOCK) * BLOCK
+        region = codec.compress(np.ascontiguousarray(clean[y:bottom, x:right]))
+        return region[top - y : top - y + side, left - x : left - x + side]
+
+    def _map(self, folder: Path, image: int) -> np.ndarray:
+        path = map_path(folder, self.names[image])
+        pixels = self._maps.get(path)
+        if pixels is None:
+            pixels = self._maps[path] = open_map(path)
+        return pixels
+
+
+def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_memory: bool) -> DataLoader:
+    """Batches in the sampler's order. Workers hold no state: any number gives the same stream."""
+    workers = dataset.options.workers
+    if workers is None:
+        workers = max(1, min(4, len(os.sched_getaffinity(0)) - 1))
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_as_drawn,
+        pin_memory=pin_memory,
+        worker_init_fn=_one_thread if workers else None,
+        prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # its own: a loader draws a seed when it starts, also at every resume
+    )
+
+
+def _as_drawn(batch: Batch) -> Batch:
+    return batch  # __getitems__ has stacked it already
+
+
+def _one_thread(_worker: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,253 @@
+"""`python -m data.download NAME`: put a data set's images onto the disk, where the option files expect them.
+
+Everything arrives under another name and is renamed when it is complete, so an interrupted run leaves nothing
+that looks like a data set, and the next run goes on from where it stopped. Archives and partial files stand
+in ROOT/downloads; an archive that somebody has put there is used instead of a download.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.files import locked
+
+# Heavy imports (images, HTTP) stand inside the functions: `quickstart` run twice should cost nothing.
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive on the web. Its folders: (path in the archive, folder under ROOT, number of images)."""
+
+    base: str
+    file: str
+    folders: tuple[tuple[str, str, int], ...]
+    sha256: str | None = None  # where a digest is published
+
+
+DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"  # the authors'; digests as TensorFlow Datasets lists them
+ARCHIVES = {
+    "div2k": (
+        Archive(
+            DIV2K,
+            "DIV2K_train_HR.zip",
+            (("DIV2K_train_HR", "DIV2K/DIV2K_train_HR", 800),),
+            "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335",
+        ),
+        Archive(
+            DIV2K,
+            "DIV2K_valid_HR.zip",
+            (("DIV2K_valid_HR", "DIV2K/DIV2K_valid_HR", 100),),
+            "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc",
+        ),
+    ),
+    "benchmarks": (
+        # The EDSR authors' collection (https://github.com/sanghyun-son/EDSR-PyTorch); also holds B100 as PNG.
+        Archive(
+            "https://cv.snu.ac.kr/research/EDSR/",
+            "benchmark.tar",
+            (("Set5/HR", "Set5", 5), ("Set14/HR", "Set14", 14), ("Urban100/HR", "Urban100", 100)),
+        ),
+        # B100 is the test set of BSDS300, as the authors' JPEG files.
+        Archive(
+            "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/",
+            "BSDS300-images.tgz",
+            (("images/test", "B100", 100),),
+        ),
+    ),
+}
+
+KODAK = "https://r0k.us/graphics/kodak/kodak/"
+KODAK_FILES = tuple(f"kodim{number:02d}.png" for number in range(1, 25))
+
+QUICKSTART = {  # file under ROOT/quickstart: file in scikit-image's wheel
+    "train/astronaut.png": "astronaut.png",
+    "train/coffee.png": "coffee.png",
+    "train/motorcycle.png": "motorcycle_left.png",
+    "train/retina.png": "retina.jpg",
+    "valid/chelsea.png": "chelsea.png",
+    "valid/rocket.png": "rocket.jpg",
+}
+
+MANGA109 = """\
+Manga109 may not be handed on; its authors give it to researchers who ask:
+  1. read the licence and fill in the form at http://www.manga109.org/en/
+  2. the benchmark takes one page of each of the 109 volumes, as PNG files; put them into
+     {folder}/, one file a volume, named after it (ARMS.png … YumeiroCooking.png)"""
+
+
+def main(argv: list[str]) -> int:
+    names = ("quickstart", *ARCHIVES, "kodak", "manga109")
+    parser = argparse.ArgumentParser(prog="python -m data.download", description=__doc__.split("\n")[0])
+    parser.add_argument("name", choices=names)
+    parser.add_argument("--root", type=Path, default=Path("datasets"), help="default: datasets")
+    parser.add_argument("--keep-archive", action="store_true", help="keep the archives in ROOT/downloads")
+    parser.add_argument("--url", help="folder address of a mirror that holds files of the same names")
+    args = parser.parse_args(argv)
+    if args.url is not None and args.name not in (*ARCHIVES, "kodak"):
+        raise UserError(f"--url: {args.name} is not downloaded: leave it out")
+    base = None if args.url is None else args.url.rstrip("/") + "/"
+    lock = args.root / "downloads" / ".lock"  # two runs would write into each other's partial files
+    try:
+        if args.name == "quickstart":
+            write_quickstart(args.root)
+        elif args.name == "manga109":
+            return find_manga109(args.root)
+        elif args.name == "kodak":
+            with locked(lock, wait=False):
+                fetch_kodak(args.root, base or KODAK)
+        else:
+            with locked(lock, wait=False):
+                fetch_archives(ARCHIVES[args.name], args.root, base, args.keep_archive)
+    except BrokenPipeError:  # `run` knows what to do
+        raise
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise UserError(f"{error.filename or args.root}: {error.strerror or error}") from None
+    return 0
+
+
+def name_of(folder: Path) -> str | None:
+    """The NAME whose download makes this folder, as the end of its path says; None for folders of the user's own."""
+    places = {place: name for name, archives in ARCHIVES.items() for a in archives for _, place, _ in a.folders}
+    places |= {
+        "Kodak24": "kodak",
+        "Manga109": "manga109",
+        "quickstart/train": "quickstart",
+        "quickstart/valid": "quickstart",
+    }
+    return next(
+        (name for place, name in places.items() if folder.parts[-len(Path(place).parts) :] == Path(place).parts), None
+    )
+
+
+def write_quickstart(root: Path) -> None:
+    """Write the photographs that scikit-image's wheel brings along as PNG: no network needed.
+
+    Raises UserError if this version of scikit-image lacks one of them.
+    """
+    folder = root / "quickstart"
+    missing = [name for name in QUICKSTART if not (folder / name).is_file()]
+    if not missing:
+        print(f"quickstart: already there ({len(QUICKSTART)} images in {folder})")
+        return
+    from importlib.util import find_spec
+
+    from utils.images import read_image, write_png
+
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        raise UserError("quickstart: needs scikit-image: pip install -r requirements.txt")
+    for name in missing:
+        source = Path(spec.origin).parent / "data" / QUICKSTART[name]
+        if not source.is_file():
+            raise UserError(f"quickstart: this scikit-image lacks {source}: pip install 'scikit-image>=0.24'")
+        write_png(folder / name, read_image(source))
+    print(f"quickstart: {len(missing)} images written to {folder}")
+
+
+def find_manga109(root: Path) -> int:
+    """Return 0 if the 109 pages are there; else say where they are to be had and return 1."""
+    folder = root / "Manga109"
+    if _is_there(folder, 109):
+        return 0
+    print(MANGA109.format(folder=folder))
+    return 1
+
+
+def fetch_kodak(root: Path, base: str) -> None:
+    """Download the 24 photographs to ROOT/Kodak24. Raises UserError."""
+    from data.fetch import fetch
+    from utils.images import ImageError, read_image
+
+    target = root / "Kodak24"
+    if _is_there(target, len(KODAK_FILES)):
+        return
+    folder = root / "downloads" / "Kodak24"
+    for name in KODAK_FILES:
+        if (folder / name).is_file():
+            continue
+        checked, arrived = folder / name, folder / f"{name}.unchecked"
+        fetch(base + name, arrived)
+        try:
+            read_image(arrived)
+        except ImageError:
+            arrived.unlink()
+            raise UserError(f"{base}{name}: what the server sent is not an image: run again, or give --url") from None
+        arrived.replace(checked)
+    folder.replace(target)
+    print(f"kodak: {len(KODAK_FILES)} images in {target}")
+
+
+def fetch_archives(wanted: tuple[Archive, ...], root: Path, base: str | None, keep: bool) -> None:
+    """Download and unpack the archives whose images are not there yet; a failure does not stop the others.
+
+    Args:
+        base: address of a folder that holds the archives, in place of the published one. Digests are not
+            compared then, since a mirror may have packed the images anew.
+        keep: leave the archives in ROOT/downloads.
+
+    Raises UserError: all failures, on one line.
+    """
+    failures = []
+    for archive in wanted:
+        try:
+            _fetch_archive(archive, root, base, keep)
+        except UserError as error:
+            failures.append(str(error))
+    if failures:
+        raise UserError("; ".join(failures))
+
+
+def _fetch_archive(archive: Archive, root: Path, base: str | None, keep: bool) -> None:
+    from data.archives import ArchiveError, DamagedArchiveError, ImageFolder, unpack
+    from data.fetch import DownloadError, fetch
+
+    missing = [
+        ImageFolder(inside, root / target, count)
+        for inside, target, count in archive.folders
+        if not _is_there(root / target, count)
+    ]
+    if not missing:
+        return
+    file = root / "downloads" / archive.file
+    found = file.exists()
+    if not found:
+        address = (base or archive.base) + archive.file
+        print(f"downloading {address}", flush=True)
+        try:
+            fetch(address, file, copies=2, sha256=archive.sha256 if base is None else None)
+        except DownloadError as error:
+            raise UserError(
+                f"{error} (or put {archive.file} into {file.parent}, or give a mirror with --url)"
+            ) from None
+    try:
+        unpack(file, missing)
+    except ArchiveError as error:
+        if found or not isinstance(error, DamagedArchiveError):  # not ours to delete, or no use in another copy
+            raise UserError(f"{error}: it is kept; delete it before another try") from None
+        file.unlink()
+        raise UserError(f"{error}: deleted, run again to download it anew") from None
+    for folder in missing:
+        print(f"{folder.count} images in {folder.target}")
+    if not (keep or found):
+        file.unlink()
+
+
+def _is_there(folder: Path, count: int) -> bool:
+    """Whether a folder holds its images. Raises UserError if it holds anything else."""
+    from utils.images import SUFFIXES
+
+    entries = list(folder.iterdir()) if folder.exists() else []
+    images = sum(1 for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.name.startswith("."))
+    if images == count:
+        print(f"already there: {count} images in {folder}")
+        return True
+    if entries:
+        raise UserError(f"{folder}: holds {images} images, expected {count}: move the folder away and run again")
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

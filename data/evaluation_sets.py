@@ -1,0 +1,122 @@
+"""Images to evaluate on: named sets, each image at each compression, with its HR partner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.codecs import parse
+from data.options import EvaluationSetOptions
+from data.resize import imresize, modcrop
+from data.store import images_in
+from utils.errors import UserError
+from utils.images import image_size, read_image
+
+MOST_CROPPED = 7
+"""An HR image may be up to this many pixels larger than `scale` times its LR image, per axis; it is cropped."""
+
+
+class EvaluationSetError(UserError):
+    """A set whose files do not make pairs."""
+
+
+@dataclass(frozen=True)
+class EvaluationItem:
+    """One image at one compression. `compression` is "as is" where the LR images come from a folder."""
+
+    set_name: str
+    image: str
+    compression: str
+    hr_path: Path
+    lr_path: Path | None
+
+
+@dataclass(frozen=True)
+class EvaluationPair:
+    """`lr` and `hr` (uint8 RGB, hr exactly scale times lr); bits per LR pixel where it was encoded here."""
+
+    lr: np.ndarray
+    hr: np.ndarray
+    bits_per_pixel: float | None
+
+
+def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
+    """Every image × compression of a set, compressions outermost; only file headers are read.
+
+    Raises:
+        ImageError, StoreError: a folder that is missing or empty.
+        EvaluationSetError: files without a partner, two files of one base name, or sizes that do not fit.
+    """
+    hr_paths = _by_stem(options.hr, options.name)
+    if options.lr is None:
+        specs = [str(parse(spec)) for spec in options.compressions]
+        return [
+            EvaluationItem(options.name, stem, spec, path, None) for spec in specs for stem, path in hr_paths.items()
+        ]
+    lr_paths = _by_stem(options.lr, options.name)
+    lonely = sorted(hr_paths.keys() ^ lr_paths.keys())
+    if lonely:
+        raise EvaluationSetError(
+            f"set {options.name!r}: {len(lonely)} files have no partner of the same base name in "
+            f"{options.lr} and {options.hr}: {', '.join(lonely[:5])}{', …' if len(lonely) > 5 else ''}"
+        )
+    for stem, path in lr_paths.items():
+        _check_sizes(image_size(path), image_size(hr_paths[stem]), scale, f"{path} and {hr_paths[stem]}")
+    return [EvaluationItem(options.name, stem, "as is", hr_paths[stem], lr_paths[stem]) for stem in hr_paths]
+
+
+def load(item: EvaluationItem, scale: int) -> EvaluationPair:
+    """Read one item; the LR image is made (MATLAB bicubic, then the whole image compressed) where it has no file.
+
+    Raises:
+        ImageError, CodecError, EvaluationSetError: unreadable, or too small for the codec or the scale.
+    """
+    hr = read_image(item.hr_path)
+    if item.lr_path is not None:
+        lr = read_image(item.lr_path)
+        _check_sizes(lr.shape, hr.shape, scale, f"{item.lr_path} and {item.hr_path}")
+        return EvaluationPair(lr, _crop(hr, lr, scale), None)
+    if min(hr.shape[:2]) < scale:
+        raise EvaluationSetError(f"{item.hr_path}: {hr.shape[0]}×{hr.shape[1]} is too small for ×{scale}")
+    hr = modcrop(hr, scale)
+    clean = imresize(hr, 1 / scale) if scale > 1 else hr
+    if item.compression == "none":
+        return EvaluationPair(clean, hr, None)
+    codec = parse(item.compression)
+    data = codec.encode(clean)
+    lr = codec.decode(data)
+    return EvaluationPair(lr, _crop(hr, lr, scale), 8 * len(data) / (clean.shape[0] * clean.shape[1]))
+
+
+def all_items(sets: tuple[EvaluationSetOptions, ...], scale: int) -> Iterator[EvaluationItem]:
+    """The items of several sets, in order."""
+    for options in sets:
+        yield from items_of(options, scale)
+
+
+def _by_stem(folder: Path, name: str) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
+    for path in images_in(folder):
+        if path.stem in paths:
+            raise EvaluationSetError(
+                f"set {name!r}: {paths[path.stem].name} and {path.name} in {folder} have the same base name; "
+                "rename or remove one"
+            )
+        paths[path.stem] = path
+    return paths
+
+
+def _check_sizes(lr: tuple[int, ...], hr: tuple[int, ...], scale: int, where: str) -> None:
+    excess = [hr[axis] - lr[axis] * scale for axis in (0, 1)]
+    if min(excess) < 0 or max(excess) > MOST_CROPPED:
+        raise EvaluationSetError(
+            f"{where}: {lr[0]}×{lr[1]} at ×{scale} does not make {hr[0]}×{hr[1]} (height×width); "
+            "wrong scale, or not partners"
+        )
+
+
+def _crop(hr: np.ndarray, lr: np.ndarray, scale: int) -> np.ndarray:
+    return hr[: lr.shape[0] * scale, : lr.shape[1] * scale]

@@ -1,0 +1,267 @@
+"""One file from the web onto the disk: resumed after a break, never spliced, never half-written.
+
+While it arrives, NAME stands as NAME.part, with NAME.part.json beside it: the address, the whole size and the
+server's validator (a strong ETag, else Last-Modified). A later try asks for the rest with `Range` and
+`If-Range` (RFC 9110, sections 13.1.5 and 14.2) and starts over if the file has changed or nobody can tell.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from utils.errors import UserError
+
+TRIES = 6  # in a row that bring no new byte; a try that brings some starts the count anew
+FIRST_WAIT_S = 1.0  # doubled after each such try
+TIMEOUT_S = 30  # without a byte
+CHUNK = 1 << 18
+
+_RETRIED_STATUS = (408, 425, 429)  # beside all of 500 and above
+
+
+class DownloadError(UserError):
+    """A data set that cannot be got: one line with the address or file, the reason and what to do."""
+
+
+class _BrokenOff(Exception):
+    """A try that failed in a way that may pass."""
+
+
+def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None) -> None:
+    """Download `url` (http or https) to the file `target`, which appears only when it is whole.
+
+    Not for two processes at once with the same target: the caller sees to that. Ctrl-C leaves the .part file.
+
+    Args:
+        copies: how many times the file's size must be free on the disk: 2 for an archive of images, which
+            hardly compress and are unpacked beside it.
+        sha256: the file's digest in hexadecimal, where it is published.
+
+    Raises:
+        DownloadError: a bad address, a refusal (404 …), too little room, a digest that differs, or TRIES
+            breaks in a row.
+        OSError: the disk refuses to be written.
+    """
+    _check_address(url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = _Part(target, url)
+    most, failures = part.size(), 0
+    while not part.complete():
+        try:
+            _transfer(part, copies)
+            break
+        except _BrokenOff as error:
+            failures = 1 if part.size() > most else failures + 1
+            most = max(most, part.size())
+            if failures >= TRIES:
+                raise DownloadError(
+                    f"{url}: broken off {TRIES} times in a row ({error}): run again later to go on"
+                ) from None
+            wait = FIRST_WAIT_S * 2 ** (failures - 1)
+            print(f"{url}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
+            time.sleep(wait)
+    if sha256 is not None and (found := _sha256(part.path)) != sha256:
+        part.discard()
+        raise DownloadError(
+            f"{url}: not the published file (SHA-256 {found[:12]}…, not {sha256[:12]}…), deleted: run again"
+        )
+    part.finish(target)
+
+
+class _Part:
+    """NAME.part and the note beside it that says which file these bytes are the beginning of."""
+
+    def __init__(self, target: Path, url: str):
+        self.path = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
+        self.url = url
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def origin(self) -> dict | None:
+        """The note, if it is sound and about this address: {"url", "header", "validator", "total"}."""
+        try:
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+            sound = note["url"] == self.url and note["header"] in ("ETag", "Last-Modified")
+            sound = sound and isinstance(note["total"], int) and _strong(note["validator"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return note if sound else None
+
+    def complete(self) -> bool:
+        origin = self.origin()
+        return origin is not None and self.size() == origin["total"] > 0
+
+    def restart(self, headers: http.client.HTTPMessage, total: int | None) -> None:
+        """Empty the file, then note what comes: in this order no old byte can stand under a new note."""
+        self.path.write_bytes(b"")
+        self.note.unlink(missing_ok=True)
+        for header in ("ETag", "Last-Modified"):
+            if total is not None and _strong(headers.get(header)):
+                note = {"url": self.url, "header": header, "validator": headers[header], "total": total}
+                self.note.write_text(json.dumps(note), encoding="utf-8")
+                return
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+    def finish(self, target: Path) -> None:
+        with self.path.open("rb+") as file:
+            os.fsync(file.fileno())
+        self.path.replace(target)
+        self.note.unlink(missing_ok=True)
+
+
+def _transfer(part: _Part, copies: int) -> None:
+    """One try: the rest of the file if the server agrees, else all of it. Raises _BrokenOff too."""
+    origin, have = part.origin(), part.size()
+    if origin is None or have >= origin["total"]:
+        origin, have = None, 0
+    with _ask(part, origin, have) as response:
+        if response.status == 206:
+            if origin is None or not _is_the_rest(response.headers, origin, have):
+                part.discard()
+                raise _BrokenOff("the server sent another part than asked for")
+            total = origin["total"]
+        else:  # 200: the whole file, because it has changed or the server does not do parts
+            length = response.headers.get("Content-Length", "")
+            total, have = int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None, 0
+            part.restart(response.headers, total)
+        _check_room(part.path, total, have, copies)
+        bar = tqdm(
+            total=total,
+            initial=have,
+            unit="B",
+            unit_scale=True,
+            desc=part.path.stem,
+            disable=None,
+            leave=False,
+        )
+        with part.path.open("ab") as file, bar:
+            while chunk := _read(response):
+                file.write(chunk)
+                have += len(chunk)
+                bar.update(len(chunk))
+    if total is not None and have != total:
+        raise _BrokenOff(f"{have:,} of {total:,} bytes came")
+
+
+def _ask(part: _Part, origin: dict | None, have: int) -> http.client.HTTPResponse:
+    # identity: a compressed answer has other byte positions than the file
+    request = urllib.request.Request(part.url, headers={"Accept-Encoding": "identity", "User-Agent": "Mozilla/5.0"})
+    if origin is not None and have:
+        request.add_header("Range", f"bytes={have}-")
+        request.add_header("If-Range", origin["validator"])
+    try:
+        response = _opener().open(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:  # nothing there where our bytes end: they belong to another file
+            part.discard()
+        elif error.code < 500 and error.code not in _RETRIED_STATUS:
+            raise DownloadError(f"{part.url}: the server answers {error.code} {error.reason}") from None
+        raise _BrokenOff(f"HTTP {error.code} {error.reason}") from None
+    except (http.client.InvalidURL, ValueError) as error:
+        raise DownloadError(f"{part.url}: not a usable address ({error})") from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise DownloadError(
+                f"{part.url}: the server's certificate is not valid ({reason.verify_message})"
+            ) from None
+        raise _BrokenOff(str(reason) or type(reason).__name__) from None
+    if response.status not in (200, 206):
+        response.close()
+        raise DownloadError(f"{part.url}: the server answers {response.status} {response.reason}")
+    return response
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenOff(str(error) or type(error).__name__) from None
+
+
+def _is_the_rest(headers: http.client.HTTPMessage, origin: dict, have: int) -> bool:
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("Content-Range", ""))
+    if match is None or [int(number) for number in match.groups()] != [
+        have,
+        origin["total"] - 1,
+        origin["total"],
+    ]:
+        return False
+    # A 206 repeats the ETag that a 200 would have had; it may leave Last-Modified out.
+    same = headers.get(origin["header"])
+    return same == origin["validator"] or (same is None and origin["header"] == "Last-Modified")
+
+
+def _strong(validator: str | None) -> bool:
+    """Whether a validator may stand in If-Range: a weak ETag may not, it also covers other bytes."""
+    return bool(validator) and validator.isascii() and validator.isprintable() and not validator.startswith("W/")
+
+
+def _check_room(path: Path, total: int | None, have: int, copies: int) -> None:
+    if total is None:
+        return
+    free, needed = shutil.disk_usage(path.parent).free, total * copies - have
+    if needed > free:
+        raise DownloadError(
+            f"{path.parent}: {path.stem} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: "
+            "make room, or choose another folder"
+        )
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise DownloadError(f"{url}: not a usable address: give one that begins with http:// or https://")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if urlsplit(newurl).scheme not in ({"https"} if req.type == "https" else {"http", "https"}):
+            raise DownloadError(f"{req.full_url}: refused to be sent on to {newurl}, which is less safe")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """urllib's own opener also follows file:, ftp: and data: addresses; this one does not."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        _Redirects,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

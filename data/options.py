@@ -1,0 +1,90 @@
+"""Typed options of training data and evaluation sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from data.codecs import CodecError, parse
+from utils.options import Section
+
+
+def _parsed(specs: tuple[str, ...], *, ranges: bool) -> tuple[str, ...]:
+    for spec in specs:
+        try:
+            codec = parse(spec)
+        except CodecError as error:
+            raise ValueError(str(error)) from None
+        if codec.is_range and not ranges:
+            raise ValueError(f"{spec!r} is a range; only `compress: on_the_fly` can draw from one")
+    if len(set(specs)) < len(specs):
+        raise ValueError(f"a compression is given twice in {list(specs)}")
+    return specs
+
+
+class TrainDataOptions(Section):
+    """What training patches are cut from."""
+
+    hr: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
+    """Folder of HR images, or a list of folders."""
+    prepared: Path | None = None
+    """Folder of the prepared store (docs/data.md). Null: beside the first HR folder, named `<folder>.prepared`."""
+    compressions: tuple[str, ...] = Field(min_length=1)
+    """Compressions of the LR images, drawn with equal probability: `jpeg10`, `webp30`, `hevc37`, `none`, …"""
+    compress: Literal["ahead", "on_the_fly"] = "ahead"
+    """`ahead`: whole LR images are compressed once and stored. `on_the_fly`: a region around each patch is compressed
+    as it is drawn, with a random phase of the block grid; allows ranges such as `jpeg10..95`."""
+    patch_size: int = Field(default=48, ge=4)
+    """Side of a training patch in LR pixels; the HR patch is `scale` times as large."""
+    flip: bool = True
+    """Flip patches horizontally and vertically at random."""
+    rotate: bool = True
+    """Rotate patches by 90° at random."""
+    workers: int | None = Field(default=None, ge=0)
+    """Loader processes per rank; 0 loads in the training process; null: one per spare core, 1 to 4."""
+
+    @model_validator(mode="after")
+    def _specs(self) -> TrainDataOptions:
+        _parsed(self.compressions, ranges=self.compress == "on_the_fly")
+        return self
+
+    @property
+    def folders(self) -> list[Path]:
+        """The HR folders."""
+        return list(self.hr) if isinstance(self.hr, tuple) else [self.hr]
+
+    @property
+    def store(self) -> Path:
+        """The folder of the prepared store."""
+        first = self.folders[0]
+        return self.prepared or first.with_name(first.name + ".prepared")
+
+
+class EvaluationSetOptions(Section):
+    """One named set of images: HR images to be degraded here, or a pair of folders."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w][\w .()+-]*$")
+    """Name in tables and folder name of its restored images."""
+    hr: Path
+    """Folder of HR images."""
+    lr: Path | None = None
+    """Folder of LR images with the same base names; null: made from `hr` (MATLAB bicubic, then `compressions`)."""
+    compressions: tuple[str, ...] = ("none",)
+    """Compressions of the LR images made here."""
+    scale: int | None = Field(default=None, ge=1)
+    """Must equal the generator's where given: a reminder for the reader, checked before anything is loaded."""
+
+    @field_validator("compressions")
+    @classmethod
+    def _specs(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        return _parsed(specs, ranges=False)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> EvaluationSetOptions:
+        if self.lr is not None and "compressions" in self.model_fields_set:
+            raise ValueError(
+                f"set {self.name!r}: give `lr` (images as they are) or `compressions` (made here), not both"
+            )
+        return self

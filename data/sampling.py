@@ -1,0 +1,58 @@
+"""Which sample is drawn at which iteration: a pure function of (seed, sample number), never of a state.
+
+Sample k of a run is the same for any number of workers, ranks and resumes. Iteration i consumes the samples
+`[i · batch_size, (i + 1) · batch_size)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+
+_ORDER, _SAMPLE = 0, 1  # streams of the counter-based generator: never the same numbers for both
+
+
+def sample_generator(seed: int, k: int) -> np.random.Generator:
+    """The random numbers of sample k: its compression, crop, flips and rotation."""
+    return np.random.Generator(np.random.Philox(key=[seed, k], counter=[0, 0, 0, _SAMPLE]))
+
+
+@lru_cache(maxsize=2)  # an epoch and the one that a prefetching worker reaches into
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, _ORDER])).permutation(count)
+
+
+def image_of_sample(seed: int, k: int, count: int) -> int:
+    """The image (0 … count − 1) that sample k is cut from: every image once before any comes again."""
+    return int(_order(seed, k // count, count)[k % count])
+
+
+class IterationSampler:
+    """Yields, for each micro-batch from iteration `start` to `stop`, the sample numbers of this rank.
+
+    Args:
+        batch_size: samples of one iteration over all ranks and micro-batches.
+        accumulate: micro-batches of an iteration.
+        rank, ranks: this process and how many there are.
+
+    Raises:
+        ValueError: `batch_size` is not a multiple of `accumulate · ranks`.
+    """
+
+    def __init__(self, start: int, stop: int, batch_size: int, accumulate: int = 1, rank: int = 0, ranks: int = 1):
+        if batch_size % (accumulate * ranks):
+            raise ValueError(f"batch_size {batch_size} is not a multiple of {accumulate} micro-batches × {ranks} ranks")
+        self.start, self.stop, self.batch_size = start, stop, batch_size
+        self.share = batch_size // (accumulate * ranks)
+        self.accumulate, self.rank, self.ranks = accumulate, rank, ranks
+
+    def __len__(self) -> int:
+        return max(0, self.stop - self.start) * self.accumulate
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for iteration in range(self.start, self.stop):
+            for micro in range(self.accumulate):
+                first = iteration * self.batch_size + (micro * self.ranks + self.rank) * self.share
+                yield list(range(first, first + self.share))

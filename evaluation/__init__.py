@@ -1,0 +1,1 @@
+"""From a generator and images to scores, tables and restored files."""

@@ -1,0 +1,22 @@
+"""Parameters and floating-point operations of a generator."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from models import Generator, GeneratorOptions, build_generator
+
+
+def flops(options: GeneratorOptions, height: int, width: int) -> int:
+    """Floating-point operations (2 per multiply-add) of one forward pass on a height×width LR image.
+
+    Convolutions, matrix products and attention are counted, as `torch.utils.flop_counter` defines them. Nothing is
+    computed: the network lies on the meta device, its weight file is not read.
+    """
+    with torch.device("meta"):
+        generator: Generator = build_generator(options.model_copy(update={"weights": None})).eval()
+        lr = torch.empty(1, 3, height, width)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            generator(lr)
+    return counter.get_total_flops()

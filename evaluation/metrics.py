@@ -1,0 +1,311 @@
+"""PSNR, SSIM and LPIPS between two 8-bit RGB images: one implementation for the whole project.
+
+Papers differ in how they make Y and where they let the SSIM window go, so each figure of Y belongs to a
+named `Convention`. Images are uint8, height x width x 3, RGB, as numpy arrays or torch tensors; a tensor is
+measured on the device it lies on. Means are taken in float64, LPIPS in float32.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from utils.errors import UserError
+
+Image = np.ndarray | Tensor
+
+PEAK = 255.0
+WINDOW = 11
+SIGMA = 1.5
+C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
+_HALF = WINDOW // 2
+_STRIP = 24  # rows at a time: what a strip needs then stays in a core's cache; twice as fast as whole images
+
+
+class MetricError(UserError):
+    """Two images that cannot be compared, or a convention that does not exist."""
+
+
+class WeightsUnavailable(UserError):
+    """The backbone of LPIPS is neither on disk nor to be downloaded; the message says what to put where."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a paper's evaluation program makes Y and lays the SSIM window.
+
+    Attributes:
+        weights: of R, G and B in Y; the result is never rounded.
+        offset: added to Y. PSNR does not see it, SSIM does.
+        padded: False: the SSIM window stays inside the image; True: the image is continued symmetrically
+            (edge pixels repeated), so that each pixel has a window.
+    """
+
+    weights: tuple[float, float, float]
+    offset: float
+    padded: bool
+
+
+_BT601 = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+CONVENTIONS = {
+    "matlab": Convention(_BT601, 16.0, padded=False),  # rgb2ycbcr and ssim_index.m: most SR papers
+    "edsr": Convention((65.738 / 256, 129.057 / 256, 25.064 / 256), 0.0, padded=True),  # CISRNet's tables
+    "cisr_psi": Convention(_BT601, 16 / 255, padded=False),  # as CISR-PSI's evaluator slipped
+}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Work on strips is many short operations: more threads gain little, and on a busy machine they wait for
+    each other so long that an SSIM takes a hundred times its time.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def psnr_y(a: Image, b: Image, border: int, convention: str = "matlab") -> float:
+    """PSNR in dB of the Y channels, `border` pixels shaved from each side; inf for equal images.
+
+    Raises MetricError: sizes or types that cannot be compared, a border that leaves nothing, a convention
+    that is not in `CONVENTIONS`.
+    """
+    how = _known(convention)
+    return _psnr(*_pair(a, b, border, smallest=1), lambda strip: _luma(strip, how))
+
+
+@_one_thread()
+def ssim_y(a: Image, b: Image, border: int, convention: str = "matlab") -> float:
+    """SSIM (Wang et al. 2004) of the Y channels: 11x11 Gaussian window, sigma 1.5, K 0.01 and 0.03, L 255.
+
+    `border` pixels are shaved from each side before the windows are laid. Raises MetricError as `psnr_y`
+    does, and if the border leaves less than one window.
+    """
+    how = _known(convention)
+    a, b = _pair(a, b, border, smallest=WINDOW)
+    if how.padded:
+        a, b = _continued(a), _continued(b)
+    height, width = a.shape[0] - 2 * _HALF, a.shape[1] - 2 * _HALF
+    total = torch.zeros((), dtype=torch.float64, device=a.device)
+    for top in range(0, height, _STRIP):
+        rows = slice(top, top + _STRIP + 2 * _HALF)
+        total += _ssim_sum(_luma(a[rows], how), _luma(b[rows], how))
+    return total.item() / (height * width)
+
+
+def psnr_rgb(a: Image, b: Image, border: int = 0) -> float:
+    """PSNR in dB over all three channels, as quality enhancement is measured; inf for equal images.
+
+    Raises MetricError as `psnr_y` does.
+    """
+    # Differences and squares of 8-bit values are exact in float32.
+    return _psnr(*_pair(a, b, border, smallest=1), Tensor.float)
+
+
+def _known(convention: str) -> Convention:
+    if convention not in CONVENTIONS:
+        raise MetricError(f"convention {convention!r} is not known: choose from {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[convention]
+
+
+def _pair(a: Image, b: Image, border: int, smallest: int) -> tuple[Tensor, Tensor]:
+    x, y = _tensor(a), _tensor(b)
+    if x.shape != y.shape:
+        raise MetricError(f"images of {_size(x)} and {_size(y)} pixels cannot be compared: crop one first")
+    if border < 0:
+        raise MetricError(f"border {border}: give 0 or more pixels")
+    height, width = x.shape[0] - 2 * border, x.shape[1] - 2 * border
+    if min(height, width) < smallest:
+        raise MetricError(
+            f"{_size(x)} pixels less a border of {border} leaves {max(width, 0)}x{max(height, 0)}, "
+            f"and {smallest}x{smallest} is needed: use larger images or a smaller border"
+        )
+    inside = (slice(border, border + height), slice(border, border + width))
+    return x[inside], y[inside]
+
+
+def _tensor(image: Image) -> Tensor:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in (np.uint8, torch.uint8):
+        raise MetricError(
+            f"metrics take uint8 images of height x width x 3, not {image.dtype} of {tuple(image.shape)}: "
+            "round, clamp and convert first"
+        )
+    # torch warns about arrays that are not writeable and refuses negative strides: np.require copies those.
+    return image if isinstance(image, Tensor) else torch.from_numpy(np.require(image, requirements="CW"))
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+def _luma(image: Tensor, convention: Convention) -> Tensor:
+    """uint8 (H, W, 3) to float64 (H, W)."""
+    red, green, blue = convention.weights
+    y = image[..., 0].double().mul_(red)
+    return y.add_(image[..., 1], alpha=green).add_(image[..., 2], alpha=blue).add_(convention.offset)
+
+
+@_one_thread()
+def _psnr(a: Tensor, b: Tensor, values: Callable[[Tensor], Tensor]) -> float:
+    """PSNR of what `values` makes of uint8 (H, W, 3), strip by strip."""
+    total, count = torch.zeros((), dtype=torch.float64, device=a.device), 0
+    for top in range(0, a.shape[0], _STRIP):
+        error = values(a[top : top + _STRIP]).sub_(values(b[top : top + _STRIP])).square_()
+        total += error.sum(dtype=torch.float64)
+        count += error.numel()
+    return 10 * math.log10(PEAK**2 * count / total.item()) if total else math.inf
+
+
+def _continued(image: Tensor) -> Tensor:
+    """Five more pixels on each side, mirrored with the edge repeated (torch has no such padding)."""
+    for dim in (0, 1):
+        first, last = image.narrow(dim, 0, _HALF), image.narrow(dim, -_HALF, _HALF)
+        image = torch.cat([first.flip(dim), image, last.flip(dim)], dim)
+    return image
+
+
+def _ssim_sum(x: Tensor, y: Tensor) -> Tensor:
+    """Sum of the SSIM map of two float64 strips of (h + 10, w + 10) over its h x w windows.
+
+    Four filtered maps do: the variances are needed only as their sum. In place, for the memory traffic.
+    """
+    mean_x, mean_y, squares, product = _blurred(torch.stack([x, y, x * x + y * y, x * y]))
+    means = (mean_x * mean_y).mul_(2)
+    mean_squares = (mean_x * mean_x).add_(mean_y * mean_y)
+    covariance = product.mul_(2).sub_(means).add_(C2)
+    variance = squares.sub_(mean_squares).add_(C2)
+    return covariance.mul_(means.add_(C1)).div_(variance).div_(mean_squares.add_(C1)).sum()
+
+
+def _blurred(maps: Tensor) -> Tensor:
+    """The Gaussian window on (4, h + 10, w + 10), inside only: (4, h, w).
+
+    A strip's few rows take one small matrix product; its many columns eleven shifted sums. Either is
+    several times as fast as conv2d in float64.
+    """
+    height, width = maps.shape[1] - 2 * _HALF, maps.shape[2] - 2 * _HALF
+    maps = _BAND[:height, : height + 2 * _HALF].to(maps.device) @ maps
+    blurred = torch.zeros_like(maps[..., :width])
+    for shift, weight in enumerate(_GAUSSIAN):
+        blurred.add_(maps[..., shift : shift + width], alpha=weight)
+    return blurred
+
+
+def _gaussian() -> list[float]:
+    bell = [math.exp(-(distance**2) / (2 * SIGMA**2)) for distance in range(-_HALF, _HALF + 1)]
+    return [value / sum(bell) for value in bell]
+
+
+_GAUSSIAN = _gaussian()
+_BAND = torch.zeros(_STRIP, _STRIP + 2 * _HALF, dtype=torch.float64)  # row i: the window from column i on
+for _row in range(_STRIP):
+    _BAND[_row, _row : _row + WINDOW] = torch.tensor(_GAUSSIAN, dtype=torch.float64)
+
+_BACKBONES = {  # of LPIPS, by torchvision's name of the weights and of their file
+    "alex": ("AlexNet_Weights", "alexnet-owt-7be5be79.pth"),
+    "vgg": ("VGG16_Weights", "vgg16-397923af.pth"),
+    "squeeze": ("SqueezeNet1_1_Weights", "squeezenet1_1-b8a52dc0.pth"),
+}
+_RANGES = {"standard": (1 / 127.5, -1.0), "unit_range": (1 / 255, 0.0)}
+_LPIPS_SMALLEST = 32  # AlexNet's pooling has nothing left below 31
+CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
+
+
+class Lpips:
+    """LPIPS v0.1 (Zhang et al. 2018): 0 for equal images, larger is worse; no border is shaved.
+
+    Args:
+        net: backbone: `alex` (what papers report), `vgg` or `squeeze`.
+        range: `standard`: images scaled to [-1, 1], as LPIPS is defined. `unit_range`: [0, 1] images fed as
+            they are, a common slip that some published figures were made with. Always say which.
+        weights: file with torchvision's `features.N.*` of the backbone. None: the file of torchvision's name
+            in `checkpoints/`, else torchvision's own cache or download.
+        device: where the network runs.
+
+    The linear heads come with the `lpips` package. Raises WeightsUnavailable if the backbone cannot be had
+    and MetricError for a net, range or file that does not fit.
+    """
+
+    def __init__(
+        self,
+        net: str = "alex",
+        range: str = "standard",
+        weights: Path | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        for value, known in ((net, _BACKBONES), (range, _RANGES)):
+            if value not in known:
+                raise MetricError(f"LPIPS {value!r} is not known: choose from {', '.join(known)}")
+        state, source = _backbone_weights(net, weights)
+        self._device = torch.device(device)
+        self._gain, self._offset = _RANGES[range]
+        self._network = _lpips_network(net)
+        _load_backbone(self._network.net, state, source)
+        self._network.requires_grad_(False).eval().to(self._device)
+
+    def __call__(self, a: Image, b: Image) -> float:
+        """Raise MetricError as `psnr_y` does, and below 32x32 pixels."""
+        x, y = (
+            image.to(self._device).permute(2, 0, 1)[None].float().mul_(self._gain).add_(self._offset)
+            for image in _pair(a, b, border=0, smallest=_LPIPS_SMALLEST)
+        )
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+            return self._network(x, y).item()
+
+
+def _lpips_network(net: str) -> torch.nn.Module:
+    """The package's network with a random backbone: it then neither downloads nor prints."""
+    import lpips
+
+    # Making the random backbone must not move the caller's random numbers; and the package still says
+    # `pretrained=False` to torchvision, which warns of that word.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lpips")  # torch.load before 2.6
+        return lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+
+
+def _backbone_weights(net: str, path: Path | None) -> tuple[object, str]:
+    """What the weight file holds, unchecked, and the name of its source."""
+    enum, name = _BACKBONES[net]
+    file = CHECKPOINTS / name if path is None else Path(path)
+    if file.is_file():
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True), str(file)
+        except Exception as error:  # torch.load raises many types for files that are not checkpoints
+            raise MetricError(
+                f"{file}: not a file of network weights ({type(error).__name__}): download it again"
+            ) from None
+    import torchvision.models
+
+    published = getattr(torchvision.models, enum).IMAGENET1K_V1
+    if path is not None:
+        raise WeightsUnavailable(f"{file}: no such file: put {published.url} there")
+    try:
+        return published.get_state_dict(progress=False, check_hash=True), published.url
+    except (OSError, RuntimeError) as error:  # no network (URLError is an OSError), no room, wrong checksum
+        raise WeightsUnavailable(
+            f"LPIPS needs weights that cannot be downloaded ({error}): put {published.url} in {CHECKPOINTS}"
+        ) from None
+
+
+def _load_backbone(network: torch.nn.Module, state: object, source: str) -> None:
+    """Load torchvision's `features.N.*` into the package's `sliceK.N.*`: the same layers, cut in slices."""
+    found = {}
+    for name, own in network.state_dict().items():
+        key = "features." + name.partition(".")[2]
+        found[name] = state.get(key) if isinstance(state, dict) else None  # a file may hold anything
+        if getattr(found[name], "shape", None) != own.shape:
+            raise MetricError(f"{source}: {key} is missing or of another size: give the backbone's own file")
+    network.load_state_dict(found)

@@ -1,0 +1,83 @@
+"""The whole of an evaluation options file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from data.options import EvaluationSetOptions
+from models import AnyGeneratorOptions
+from utils.options import Section
+
+
+class ModelOptions(Section):
+    """One row of the tables: a network and its weights."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w][\w .()+×-]*$")
+    """Name in tables and folder name of its restored images."""
+    generator: AnyGeneratorOptions | None = None
+    """The network; may be left out where `weights` was exported by training here, as the file says what it is."""
+    weights: Path | None = None
+    """Weights, where `generator` is left out. A file that is not there yet makes a row that says so."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelOptions:
+        if (self.generator is None) == (self.weights is None):
+            raise ValueError(f"model {self.name!r}: give `generator` (with its own weights) or `weights` alone")
+        return self
+
+    @property
+    def weight_file(self) -> Path | None:
+        """The file that must be there, if any."""
+        return self.weights if self.generator is None else self.generator.weights
+
+
+class EvaluationOptions(Section):
+    """Models × sets × compressions × metrics."""
+
+    name: str = Field(pattern=r"^[\w-]+$")
+    """Folder of the results below `results`."""
+    results: Path = Path("results")
+    """Folder of all results."""
+    scale: int = Field(ge=1)
+    """Scale of every model."""
+    models: Annotated[tuple[ModelOptions, ...], Field(min_length=1)]
+    """Rows, in order."""
+    datasets: Annotated[tuple[EvaluationSetOptions, ...], Field(min_length=1)]
+    """Tables, in order."""
+    convention: Literal["matlab", "edsr", "cisr_psi"] = "matlab"
+    """Definition of Y-PSNR and SSIM (docs/evaluation.md)."""
+    border: int | None = Field(default=None, ge=0)
+    """Pixels shaved before scoring; null: the scale (0 at scale 1)."""
+    save_images: bool = True
+    """Write every restored image as PNG."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: CUDA where there is one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.results / self.name
+
+    @property
+    def shaved(self) -> int:
+        """The border that is used."""
+        return (self.scale if self.scale > 1 else 0) if self.border is None else self.border
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> EvaluationOptions:
+        for position, model in enumerate(self.models):
+            if model.generator is not None and model.generator.scale != self.scale:
+                raise ValueError(f"models.{position}.generator.scale is {model.generator.scale}, scale is {self.scale}")
+        for position, dataset in enumerate(self.datasets):
+            if dataset.scale not in (None, self.scale):
+                raise ValueError(f"datasets.{position}.scale is {dataset.scale}, scale is {self.scale}")
+        for what, names in [
+            ("models", [model.name for model in self.models]),
+            ("datasets", [dataset.name for dataset in self.datasets]),
+        ]:
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what}: two of them have the same name in {names}")
+        return self

@@ -1,0 +1,74 @@
+"""Networks. `build_generator` makes one from options; `load_weights` fills it from a file.
+
+A new generator is one file here and one import below (docs/adding_a_generator.md).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Union
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from models.bicubic import Bicubic
+from models.checkpoints import WeightsError, about, load_weights
+from models.cisrnet import CISRNet
+from models.generator import Generator, GeneratorOptions, count_parameters
+
+GENERATORS: dict[str, type[Generator]] = {
+    cls.Options.model_fields["type"].default: cls for cls in Generator.__subclasses__()
+}
+AnyGeneratorOptions = Annotated[
+    Union[tuple(cls.Options for cls in GENERATORS.values())],  # noqa: UP007 — a union of a computed tuple
+    Field(discriminator="type"),
+]
+
+
+def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:
+    """The network that `options` describe, with its `weights` loaded where given.
+
+    Args:
+        options: typed options, or a mapping with `type`, `scale` and the network's own keys.
+
+    Raises:
+        pydantic.ValidationError: a mapping that does not describe a network.
+        WeightsError: weights that cannot be read or do not fit.
+    """
+    if isinstance(options, dict):
+        options = TypeAdapter(AnyGeneratorOptions).validate_python(options, strict=False)
+    generator = GENERATORS[options.type](options)
+    if options.weights is not None:
+        load_weights(generator, options.weights)
+    return generator
+
+
+def options_in_file(weights: Path) -> GeneratorOptions:
+    """The generator that a file exported here was written for, with that file as its weights.
+
+    Raises:
+        WeightsError: the file is missing, or does not say what it is.
+    """
+    written = about(weights).get("generator")
+    try:
+        options = TypeAdapter(AnyGeneratorOptions).validate_json(json.dumps(written), strict=True)
+        return options.model_copy(update={"weights": weights})
+    except ValidationError:
+        raise WeightsError(
+            f"{weights}: does not say which network it is for; give `generator` with type and sizes"
+        ) from None
+
+
+__all__ = [
+    "GENERATORS",
+    "AnyGeneratorOptions",
+    "Bicubic",
+    "CISRNet",
+    "Generator",
+    "GeneratorOptions",
+    "WeightsError",
+    "build_generator",
+    "count_parameters",
+    "load_weights",
+    "options_in_file",
+]

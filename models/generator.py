@@ -1,0 +1,45 @@
+"""What every generator has in common: typed options, a scale, one forward."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class GeneratorOptions(BaseModel):
+    """Options of every generator; each network adds its sizes, with the paper's as defaults."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    scale: int = Field(ge=1, le=8)
+    """How many times larger the output is than the input, per side."""
+    weights: Path | None = None
+    """File to load: a published format of this network, or what training here wrote. Null: random weights."""
+
+
+class Generator(nn.Module):
+    """A network from compressed LR images to restored HR ones.
+
+    A subclass names its `Options` (whose `type` literal is the network's name in YAML) and takes them as the only
+    argument. It is registered by being imported in `models/__init__.py`.
+
+    `forward(lr)`: float `N×3×h×w`, RGB in [0, 1] → `N×3×(h·scale)×(w·scale)`, same range, not clamped.
+    """
+
+    Options: ClassVar[type[GeneratorOptions]]
+
+    def __init__(self, options: GeneratorOptions):
+        super().__init__()
+        self.options = options
+        self.scale = options.scale
+
+    def forward(self, lr: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no forward")
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of parameters, trainable or not."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,68 @@
+"""Parts that two or more networks share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def conv3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:
+    """3×3 convolution that keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
+
+
+class ChannelAttention(nn.Module):
+    """Squeeze and excite: global average pool → 1×1 → ReLU → 1×1 → sigmoid, multiplied with the input.
+
+    Args:
+        num_feat: channels in and out.
+        reduction: the hidden layer has `num_feat // reduction` channels.
+        bias: of the two 1×1 convolutions (RCAN's have one, CISRNet's have none).
+    """
+
+    def __init__(self, num_feat: int, reduction: int, *, bias: bool):
+        super().__init__()
+        self.weigh = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(num_feat, num_feat // reduction, 1, bias=bias),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(num_feat // reduction, num_feat, 1, bias=bias),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.weigh(features)
+
+
+class SpatialAttention(nn.Module):
+    """CBAM's spatial half: [max, mean] over channels → 3×3 (no bias) → sigmoid, multiplied with the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = conv3(2, 1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        strongest = features.amax(dim=1, keepdim=True)
+        mean = features.mean(dim=1, keepdim=True)
+        return features * torch.sigmoid(self.conv(torch.cat([strongest, mean], dim=1)))
+
+
+class ResidualGroup(nn.Module):
+    """Blocks, then a 3×3 convolution, plus a skip from the group's input."""
+
+    def __init__(self, blocks: list[nn.Module], num_feat: int):
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+        self.conv = conv3(num_feat, num_feat)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.conv(self.blocks(features))
+
+
+def upsampler(num_feat: int, scale: int) -> nn.Sequential:
+    """Sub-pixel upsampling: one conv + PixelShuffle per doubling, or one for a factor of 3; none at scale 1."""
+    factors = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}[scale]
+    stages: list[nn.Module] = []
+    for factor in factors:
+        stages += [conv3(num_feat, num_feat * factor**2), nn.PixelShuffle(factor)]
+    return nn.Sequential(*stages)

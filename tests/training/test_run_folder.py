@@ -1,0 +1,127 @@
+"""Checkpoints: whole or not there, checked when read, kept as asked."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.run_folder import CheckpointError, RunFolder, read_checkpoint
+from utils import files
+from utils.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = RunFolder(tmp_path / "run" / "stage")
+    folder.make()
+    return folder
+
+
+def state(iteration):
+    return {
+        "stage": "s",
+        "iteration": iteration,
+        "networks": {"generator": {"w": torch.full((1000,), float(iteration))}},
+    }
+
+
+def test_what_is_saved_is_read(folder):
+    path = folder.save(state(5), keep=2, keep_every=None)
+    assert torch.equal(read_checkpoint(path)["networks"]["generator"]["w"], torch.full((1000,), 5.0))
+
+
+def test_the_newest_and_every_nth_are_kept(folder):
+    for iteration in range(1, 11):
+        folder.save(state(iteration), keep=2, keep_every=4)
+    assert folder.iterations() == [4, 8, 9, 10]
+
+
+def test_a_run_taken_back_keeps_what_it_writes(folder):
+    for iteration in (10, 20, 30):
+        folder.save(state(iteration), keep=3, keep_every=None)
+    for iteration in (11, 12, 13):
+        folder.save(state(iteration), keep=2, keep_every=None)
+        assert iteration in folder.iterations()
+
+
+@pytest.mark.parametrize("damage", [
+    lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    lambda path: path.write_bytes(path.read_bytes()[:50]),
+    lambda path: path.write_bytes(b""),
+    lambda path: _flip(path, 2000),
+    lambda path: torch.save({"format": 0}, path),
+])  # fmt: skip
+def test_a_damaged_newest_gives_way_to_the_one_before(folder, damage):
+    folder.save(state(1), keep=3, keep_every=None)
+    damage(folder.save(state(2), keep=3, keep_every=None))
+    newest, damaged = folder.newest()
+    assert newest["iteration"] == 1
+    assert len(damaged) == 1 and "00000002.pt" in damaged[0]
+
+
+def _flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def test_without_a_whole_checkpoint_there_is_none(folder):
+    assert folder.newest() == (None, [])
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        read_checkpoint(folder.checkpoint(3))
+
+
+def test_the_best_are_ranked_and_the_rest_removed(folder):
+    ranking = []
+    for iteration, score in enumerate([20.0, 25.0, 22.0, 25.0, 26.0], start=1):
+        ranking.append([score, iteration])
+        ranking = folder.save_best(f"weights {iteration}".encode(), iteration, ranking, keep=2)
+        if iteration == 4:  # as good as iteration 2: the earlier one stays the best
+            assert folder.best.read_text() == "weights 2"
+    assert ranking == [[26.0, 5], [25.0, 2]]
+    assert folder.best.read_text() == "weights 5"
+    assert sorted(path.stem for path in (folder.folder / "best").iterdir()) == ["00000002", "00000005"]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(folder, monkeypatch):
+    folder.save(state(1), keep=2, keep_every=None)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(UserError, match=r"00000002\.pt: cannot be written: No space left"):
+        folder.save(state(2), keep=2, keep_every=None)
+    monkeypatch.undo()
+    assert folder.newest()[0]["iteration"] == 1 and not list(folder.checkpoints.glob(".*"))
+
+
+def test_a_file_size_limit_is_met_with_a_message(folder):
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    code = (
+        "import resource, sys; from pathlib import Path; from utils.files import write_atomically\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "write_atomically(Path(sys.argv[1]), bytes(10000))\n"
+    )
+    path = folder.checkpoint(1)
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode and "UserError" in done.stderr and "File too large" in done.stderr
+    assert not path.exists() and not list(folder.checkpoints.glob(".*"))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        RunFolder(tmp_path / "file" / "stage").make()
+
+
+def test_leftovers_of_killed_writers_are_removed(folder):
+    leftover = folder.checkpoints / ".00000001.pt.123.tmp"
+    leftover.write_bytes(b"half")
+    folder.make()
+    assert not leftover.exists() and folder.iterations() == []

@@ -1,0 +1,42 @@
+"""Train an experiment: `python train.py --options options/cisrnet/x2.yml [dotted.key=value ...]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from utils.cli import run
+
+
+def main(argv: list[str]) -> int:
+    """Parse the command line, check or train; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Train the stages of one experiment.")
+    parser.add_argument("--options", type=Path, required=True, help="YAML file; the shipped ones are under options/")
+    parser.add_argument("--resume", metavar="auto|FILE", help="go on from the newest whole checkpoint, or from FILE")
+    parser.add_argument("--check", action="store_true", help="resolve the options, look at data and network, and exit")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="dotted.key=value, e.g. seed=1")
+    arguments = parser.parse_intermixed_args(argv)
+
+    # After the command line is understood: torch takes seconds to import, --help should not.
+    from training.options import TrainOptions
+    from utils.options import load
+
+    options = load(arguments.options, TrainOptions, arguments.overrides)
+    if arguments.check:
+        from training.check import check
+
+        return check(options)
+    from training.experiment import run_experiment
+
+    return run_experiment(options, arguments.resume)
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    """The error types of `models` and `losses` that are the user's to mend."""
+    from losses import LossWeightsError
+    from models import WeightsError
+
+    return WeightsError, LossWeightsError
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, mistakes))

@@ -1,0 +1,50 @@
+"""`train.py --check`: everything that can be known before the first iteration."""
+
+from __future__ import annotations
+
+from data.evaluation_sets import all_items
+from data.records import is_prepared
+from data.store import source_images
+from evaluation.complexity import flops
+from losses import PerceptualLoss
+from models import build_generator, count_parameters
+from training.options import TrainOptions
+from training.runtime import Runtime
+from utils.errors import UserError
+from utils.images import image_size
+from utils.options import to_yaml
+
+
+def check(options: TrainOptions) -> int:
+    """Resolve, build, look at the data, print; nothing is written.
+
+    Raises:
+        UserError: and the kinds that training would raise for the same options.
+    """
+    scale, train = options.generator.scale, options.data.train
+    runtime = Runtime(options.runtime)
+    for stage in options.stages:
+        perceptual = getattr(stage.recipe, "perceptual", None)
+        if perceptual is not None:
+            PerceptualLoss(perceptual)  # its weights must be there
+    images = source_images(train.folders)
+    sizes = [image_size(image.path) for image in images]
+    small = [image.path for image, size in zip(images, sizes) if min(size) // scale < train.patch_size]
+    if small:
+        raise UserError(f"{small[0]}: smaller than a patch ({len(small)} images are); lower data.train.patch_size")
+    items = list(all_items(options.data.validation, scale))
+    generator = build_generator(options.generator)
+    patch = train.patch_size
+    kinds = [(0, "none"), *((scale, spec) for spec in ("none", *train.compressions))]
+    prepared = is_prepared(images, train.store, kinds if train.compress == "ahead" else kinds[:2])
+    print(to_yaml(options))
+    print(f"device       {runtime.device}, {runtime.ranks} process(es), {options.runtime.precision}")
+    print(f"generator    {type(generator).__name__} ×{scale}, {count_parameters(generator):,} parameters")
+    print(f"             {flops(options.generator, patch, patch) / 1e9:.2f} GFLOPs per {patch}×{patch} LR patch")
+    megapixels = sum(height * width for height, width in sizes) / 1e6
+    print(f"train        {len(images)} images, {megapixels:.1f} megapixels, {', '.join(train.compressions)}")
+    print(f"store        {train.store} ({'prepared' if prepared else 'will be prepared when training starts'})")
+    print(f"validation   {len(items)} image(s) × compression in {len(options.data.validation)} set(s)")
+    for stage in options.stages:
+        print(f"stage        {stage.name}: {stage.recipe.type}, {stage.iterations:,} iterations × {stage.batch_size}")
+    return 0

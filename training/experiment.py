@@ -1,0 +1,113 @@
+"""An experiment: its stages in order, from scratch or from where a run was stopped."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from data.datasets import PatchDataset
+from data.prepare import prepare_for
+from data.store import source_images
+from models import build_generator, load_weights
+from training.options import TrainOptions
+from training.run_folder import CheckpointError, RunFolder, read_checkpoint
+from training.runtime import Runtime
+from training.trainer import Stopped, Trainer
+from training.validation import Validator
+from utils.errors import UserError
+from utils.files import locked, write_atomically
+from utils.options import differences, to_yaml
+
+
+def run_experiment(options: TrainOptions, resume: str | None) -> int:
+    """Train all stages that are not done yet.
+
+    Args:
+        resume: None: start anew, refused where the run folder holds checkpoints; "auto": go on from the newest
+            whole checkpoint, or start where there is none; else the path of a checkpoint of one of the stages.
+
+    Returns:
+        0 when all stages are done; 128 + the signal's number when one stopped the run.
+
+    Raises:
+        UserError: and its kinds: anything about options, data, folders or checkpoints that a user can mend.
+    """
+    runtime = Runtime(options.runtime)
+    folders = [RunFolder(options.folder / stage.name) for stage in options.stages]
+    with ExitStack() as held:
+        if runtime.is_main:
+            held.enter_context(locked(options.folder / ".lock", wait=False))
+        first, state = _starting_point(options, folders, resume, say=runtime.is_main)
+        # Names and file headers only, so that a mistake shows before anything slow.
+        source_images(options.data.train.folders)
+        Validator(options.data.validation, options.generator.scale, "matlab", runtime)
+        prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
+        dataset = PatchDataset(options.data.train, options.generator.scale, options.seed)
+        for position in range(first, len(options.stages)):
+            stage = options.stages[position]
+            # Same start for every process and every resume; the recipes themselves draw no random numbers.
+            torch.manual_seed(options.seed + position)
+            generator = build_generator(options.generator)
+            before = folders[position - 1].last if position else stage.init
+            if before is not None and state is None:
+                load_weights(generator, before)
+            runtime.accelerator.wait_for_everyone()
+            if runtime.is_main:
+                folders[position].make()
+                write_atomically(folders[position].folder / "options.yml", to_yaml(options).encode())
+            runtime.accelerator.wait_for_everyone()
+            trainer = Trainer(options, position, generator, dataset, folders[position], runtime)
+            if state is not None:
+                trainer.load_state(state)
+                state = None
+            try:
+                trainer.run()
+            except Stopped as stopped:
+                return 128 + stopped.signal
+    return 0
+
+
+def _starting_point(
+    options: TrainOptions, folders: list[RunFolder], resume: str | None, *, say: bool
+) -> tuple[int, dict | None]:
+    """The stage to start with, and the state to start it from (None: its beginning)."""
+    started = [folder for folder in folders if folder.iterations()]
+    if resume is None:
+        if started:
+            raise UserError(
+                f"{options.folder}: holds a run with checkpoints; go on with `--resume auto`, "
+                "choose another `name`, or remove the folder"
+            )
+        return 0, None
+    if resume != "auto":
+        state = read_checkpoint(Path(resume))
+        names = [stage.name for stage in options.stages]
+        if state["stage"] not in names:
+            raise CheckpointError(f"{resume}: of stage {state['stage']!r}; this experiment's are {', '.join(names)}")
+        return names.index(state["stage"]), _announced(state, options, resume, say)
+    for position in reversed(range(len(folders))):
+        state, damaged = folders[position].newest()
+        for line in damaged if say else ():
+            print(f"{line}; going back to the checkpoint before", file=sys.stderr)
+        if state is None:
+            continue
+        iteration = state["iteration"]
+        done = iteration >= options.stages[position].iterations and folders[position].last.is_file()
+        if done and position + 1 < len(folders):
+            return position + 1, None
+        where = str(folders[position].checkpoint(iteration))
+        return position, _announced(state, options, where, say)
+    if say:
+        print(f"{options.folder}: no checkpoint yet; starting from the beginning", file=sys.stderr)
+    return 0, None
+
+
+def _announced(state: dict, options: TrainOptions, where: str, say: bool) -> dict:
+    if say:
+        print(f"resuming from {where} (stage {state['stage']}, iteration {state['iteration']})", file=sys.stderr)
+        for line in differences(state["options"], to_yaml(options)):
+            print(f"changed since: {line}", file=sys.stderr)
+    return state

@@ -1,0 +1,100 @@
+"""What a run says: a progress bar or plain lines, a log file, TensorBoard."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from training.validation import Validation
+
+
+class Progress:
+    """Reports of one stage; silent on all processes but the main one.
+
+    Args:
+        start, iterations: where the stage starts or resumes, and where it ends.
+    """
+
+    def __init__(self, folder: Path, title: str, start: int, iterations: int, *, enabled: bool):
+        self.enabled = enabled
+        self.iterations = iterations
+        self.bar = self.board = None
+        if not enabled:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.terminal = sys.stderr.isatty()
+        self.log = logging.getLogger(f"training.{folder}")
+        self.log.setLevel(logging.INFO)
+        self.log.propagate = False
+        file = logging.FileHandler(folder / "train.log", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        self.log.handlers = [file]
+        # Points after a resumed iteration were written by the run that was stopped: they are drawn anew.
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self.bar = tqdm(
+            total=iterations, initial=start, desc=title, unit="it", disable=not self.terminal, mininterval=0.5
+        )
+        self.title, self.started, self.start = title, time.monotonic(), start
+
+    def say(self, text: str) -> None:
+        """One line to the terminal and the log."""
+        if self.enabled:
+            self.log.info(text)
+            tqdm.write(text, file=sys.stderr)
+
+    def step(self) -> None:
+        """An iteration is done."""
+        if self.bar is not None:
+            self.bar.update()
+
+    def scalars(self, iteration: int, values: dict[str, float]) -> None:
+        """Means since the last log step: `loss`, its terms, `lr`, `images_per_second`, …"""
+        if not self.enabled:
+            return
+        for name, value in values.items():
+            self.board.add_scalar(f"train/{name}", value, iteration)
+        text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self.log.info(f"iteration {iteration}: {text}")
+        if self.terminal:
+            shown = ("loss", "lr", "images_per_second")
+            self.bar.set_postfix({name: f"{values[name]:.4g}" for name in shown if name in values}, refresh=False)
+        else:
+            done = iteration - self.start
+            eta = (self.iterations - iteration) * (time.monotonic() - self.started) / max(1, done)
+            print(f"{self.title} {iteration}/{self.iterations}: {text}, ETA {_duration(eta)}", file=sys.stderr)
+
+    def validation(self, iteration: int, validation: Validation) -> None:
+        """Scores to all places; the first picture of each set to TensorBoard: bicubic, restored, HR."""
+        if not self.enabled:
+            return
+        for (name, compression), score in validation.scores.items():
+            self.say(
+                f"iteration {iteration}: {name} {compression}: {score.psnr:.3f} dB / {score.ssim:.4f} "
+                f"(bicubic {score.bicubic_psnr:.3f} / {score.bicubic_ssim:.4f})"
+            )
+            self.board.add_scalar(f"psnr_y/{name}/{compression}", score.psnr, iteration)
+            self.board.add_scalar(f"ssim_y/{name}/{compression}", score.ssim, iteration)
+        for (name, compression), pictures in validation.pictures.items():
+            row = np.concatenate(pictures, axis=1)
+            self.board.add_image(f"{name}/{compression}", row, iteration, dataformats="HWC")
+        self.board.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        if self.enabled:
+            self.bar.close()
+            self.board.close()
+            for handler in self.log.handlers:
+                handler.close()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,0 +1,23 @@
+"""The recipes by name. A new one is a file beside this and a line here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Union
+
+from pydantic import Field
+
+from training.coarse_to_fine import CoarseToFine
+from training.recipe import Recipe
+from training.supervised import Supervised
+
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.Options.model_fields["type"].default: recipe
+    for recipe in (
+        Supervised,
+        CoarseToFine,
+    )
+}
+AnyRecipeOptions = Annotated[
+    Union[tuple(recipe.Options for recipe in RECIPES.values())],  # noqa: UP007 — a union of a computed tuple
+    Field(discriminator="type"),
+]

@@ -1,0 +1,124 @@
+"""The folder of one stage of a run: checkpoints that are whole or not there, weights, options.
+
+<root>/<name>/.lock                         held while a process trains here
+<root>/<name>/<stage>/checkpoints/00005000.pt    everything a resume needs
+<root>/<name>/<stage>/best/00005000.safetensors  the best weights so far, by validation
+<root>/<name>/<stage>/best.safetensors      the best of them
+<root>/<name>/<stage>/last.safetensors      the newest weights: what the next stage starts from
+<root>/<name>/<stage>/options.yml train.log tensorboard/
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.errors import UserError
+from utils.files import remove_temporaries, write_atomically
+
+FORMAT = 1
+
+
+class CheckpointError(UserError):
+    """A training checkpoint that is damaged or of another kind."""
+
+
+class RunFolder:
+    """Paths and files of one stage."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.best = folder / "best.safetensors"
+        self.last = folder / "last.safetensors"
+
+    def make(self) -> None:
+        """Make the folder and remove what killed writers have left.
+
+        Raises:
+            UserError: it cannot be made.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            (self.folder / "best").mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be made: {error.strerror}") from None
+        for folder in (self.folder, self.checkpoints, self.folder / "best"):
+            remove_temporaries(folder)
+
+    def iterations(self) -> list[int]:
+        """Iterations of which there is a checkpoint, ascending."""
+        return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if path.stem.isdigit())
+
+    def checkpoint(self, iteration: int) -> Path:
+        """Where the checkpoint of an iteration lies."""
+        return self.checkpoints / f"{iteration:08d}.pt"
+
+    def save(self, state: dict[str, Any], keep: int, keep_every: int | None) -> Path:
+        """Write a checkpoint, then remove the ones that need not be kept."""
+        buffer = io.BytesIO()
+        torch.save({"format": FORMAT, **state}, buffer)
+        path = self.checkpoint(state["iteration"])
+        write_atomically(path, buffer.getvalue())
+        # Newer ones can be there, damaged or left by a run that was taken back to an older checkpoint.
+        for iteration in [i for i in self.iterations() if i <= state["iteration"]][:-keep]:
+            if keep_every is None or iteration % keep_every:
+                self.checkpoint(iteration).unlink()
+        return path
+
+    def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest whole checkpoint (None: there is none), and a line on each newer one that is damaged."""
+        damaged = []
+        for iteration in reversed(self.iterations()):
+            try:
+                return read_checkpoint(self.checkpoint(iteration)), damaged
+            except CheckpointError as error:
+                damaged.append(str(error))
+        return None, damaged
+
+    def save_best(self, weights: bytes, iteration: int, ranking: list[list[float]], keep: int) -> list[list[float]]:
+        """Keep `weights` if they are among the `keep` best.
+
+        Args:
+            ranking: [score, iteration] of the ones kept, the best first, this iteration's among them.
+
+        Returns:
+            The ranking cut to `keep`.
+        """
+        ranking = sorted(ranking, key=lambda entry: (-entry[0], entry[1]))[:keep]
+        kept = {int(place) for _, place in ranking}
+        if iteration in kept:
+            write_atomically(self.folder / "best" / f"{iteration:08d}.safetensors", weights)
+        if int(ranking[0][1]) == iteration:
+            write_atomically(self.best, weights)
+        for path in (self.folder / "best").glob("*.safetensors"):
+            if int(path.stem) not in kept:
+                path.unlink()
+        return ranking
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, on the CPU; nothing in the file is run.
+
+    Raises:
+        CheckpointError: missing, cut short, altered (every record's checksum is compared) or of another format.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise CheckpointError(f"{path}: damaged (checksum of {damaged})")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except Exception as error:  # zipfile and torch raise many types on damaged files
+        raise CheckpointError(f"{path}: damaged or not a checkpoint ({type(error).__name__})") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a training checkpoint of this project (weights alone go under `init`)")
+    return state

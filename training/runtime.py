@@ -1,0 +1,92 @@
+"""Devices, processes, precision and memory layout: everything of a run that is not what it computes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from training.options import RuntimeOptions
+
+
+class Runtime:
+    """What the options mean on this machine, through accelerate.
+
+    Attributes:
+        accelerator: wraps, autocasts, scales and gathers.
+        device: of this process.
+        channels_last, fused: resolved from null.
+
+    Raises:
+        UserError: CUDA is asked for and there is none, or the device cannot do the precision.
+    """
+
+    def __init__(self, options: RuntimeOptions):
+        from accelerate import Accelerator
+
+        cuda = torch.cuda.is_available() and options.device != "cpu"
+        if options.device == "cuda" and not cuda:
+            raise UserError("runtime.device is cuda and torch sees no CUDA device; install a CUDA build or use auto")
+        if options.precision == "fp16" and not cuda:
+            raise UserError("runtime.precision fp16 needs CUDA; use bf16 or fp32 on the CPU")
+        if options.precision == "bf16" and cuda and not torch.cuda.is_bf16_supported():
+            raise UserError("this GPU has no bf16; use runtime.precision fp16 or fp32")
+        if options.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = cuda and not options.deterministic  # training patches keep one size
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
+        self.options = options
+        self.accelerator = Accelerator(
+            cpu=not cuda, mixed_precision={"fp32": "no"}.get(options.precision, options.precision)
+        )
+        self.device = self.accelerator.device
+        self.channels_last = cuda if options.channels_last is None else options.channels_last
+        self.fused = cuda if options.fused is None else options.fused
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.accelerator.is_main_process
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, from 0."""
+        return self.accelerator.process_index
+
+    @property
+    def ranks(self) -> int:
+        """How many processes train together."""
+        return self.accelerator.num_processes
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """`module` on the device, in the memory layout of the run; in place."""
+        return module.to(
+            self.device, memory_format=torch.channels_last if self.channels_last else torch.contiguous_format
+        )
+
+    def prepare(self, step: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
+        """The step wrapped for processes, precision and compilation, and its optimiser with it."""
+        step, optimizer = self.accelerator.prepare(self.place(step), optimizer)
+        return (torch.compile(step) if self.options.compile else step), optimizer
+
+    def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """uint8 N×h×w×3 from the loader to float N×3×h×w in [0, 1] on the device, without waiting for the copy."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return {
+            name: images.to(self.device, non_blocking=True)
+            .permute(0, 3, 1, 2)
+            .to(torch.float32, memory_format=layout)
+            .div_(255)
+            for name, images in batch.items()
+        }
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over the processes."""
+        return self.accelerator.reduce(value, "mean")

@@ -1,0 +1,1 @@
+"""Options, image files, logging: nothing here knows a network."""

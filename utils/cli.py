@@ -1,0 +1,38 @@
+"""How every command of the project ends: a status, and one line for a mistake."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from utils.errors import UserError
+
+
+def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exception], ...]] = tuple) -> int:
+    """Call `main(sys.argv[1:])` and turn what a user can mend into one line on stderr.
+
+    Args:
+        main: takes the arguments, returns the exit status.
+        mistakes: gives further exception types that are the user's to mend, asked only after an error. (`models` and
+            `losses` import nothing of the project, so their errors are types of their own.)
+
+    Returns:
+        main's status; 2 after a mistake; 130 after Ctrl-C; 141 when the reader of our output went away.
+    """
+    try:
+        return main(sys.argv[1:])
+    except (UserError, *mistakes()) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `… | head`: not an error; keep Python from complaining again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text on one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
