@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.generator import Generator, GeneratorOptions
 from models.layers import ChannelAttention, ResidualGroup, SpatialAttention, conv3, upsampler
+from models.start import carry_image, interpolate_image
 
 BlockKind = Literal["parallel", "sequential"]
 
@@ -113,6 +114,19 @@ class CISRNet(Generator):
         first = self.coarse_first(lr_255)
         body = first + self.coarse_body_last(self.coarse_groups(first))
         return self.coarse_last(self.coarse_upsampler(body))
+
+    def start_as_interpolation(self) -> None:
+        """Three feature channels carry the image to a bilinear upscaling; body and refinement add nothing yet."""
+        carry_image(self.coarse_first)
+        nn.init.zeros_(self.coarse_body_last.weight)
+        nn.init.zeros_(self.coarse_body_last.bias)
+        for conv, shuffle in zip(self.coarse_upsampler[::2], self.coarse_upsampler[1::2]):
+            interpolate_image(conv, shuffle.upscale_factor)
+        carry_image(self.coarse_last)
+        nn.init.zeros_(self.coarse_last.weight[:, 3:])
+        if self.fine is not None:
+            nn.init.zeros_(self.fine[-1].weight)
+            nn.init.zeros_(self.fine[-1].bias)
 
     @property
     def coarse_modules(self) -> list[nn.Module]:

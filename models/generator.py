@@ -39,6 +39,14 @@ class Generator(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no forward")
 
+    def start_as_interpolation(self) -> None:
+        """Change the initial weights so that the output is the interpolated input; see `models.start`.
+
+        Raises:
+            ValueError: this network has no such start (or needs none).
+        """
+        raise ValueError(f"generator {self.options.type!r} has no start as an interpolation; use start: random")
+
 
 def count_parameters(module: nn.Module) -> int:
     """Number of parameters, trainable or not."""

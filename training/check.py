@@ -6,9 +6,9 @@ from data.evaluation_sets import all_items
 from data.records import is_prepared
 from data.store import source_images
 from evaluation.complexity import flops
-from losses import PerceptualLoss
 from models import build_generator, count_parameters
 from training.options import TrainOptions
+from training.recipes import RECIPES
 from training.runtime import Runtime
 from utils.errors import UserError
 from utils.images import image_size
@@ -24,9 +24,7 @@ def check(options: TrainOptions) -> int:
     scale, train = options.generator.scale, options.data.train
     runtime = Runtime(options.runtime)
     for stage in options.stages:
-        perceptual = getattr(stage.recipe, "perceptual", None)
-        if perceptual is not None:
-            PerceptualLoss(perceptual)  # its weights must be there
+        RECIPES[stage.recipe.type].check(stage.recipe)
     images = source_images(train.folders)
     sizes = [image_size(image.path) for image in images]
     small = [image.path for image, size in zip(images, sizes) if min(size) // scale < train.patch_size]

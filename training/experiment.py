@@ -11,8 +11,9 @@ import torch
 from data.datasets import PatchDataset
 from data.prepare import prepare_for
 from data.store import source_images
-from models import build_generator, load_weights
+from models import Generator, build_generator, load_weights
 from training.options import TrainOptions
+from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
 from training.runtime import Runtime
 from training.trainer import Stopped, Trainer
@@ -44,13 +45,15 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         # Names and file headers only, so that a mistake shows before anything slow.
         source_images(options.data.train.folders)
         Validator(options.data.validation, options.generator.scale, "matlab", runtime)
+        for stage in options.stages[first:]:
+            RECIPES[stage.recipe.type].check(stage.recipe)
         prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
         dataset = PatchDataset(options.data.train, options.generator.scale, options.seed)
         for position in range(first, len(options.stages)):
             stage = options.stages[position]
             # Same start for every process and every resume; the recipes themselves draw no random numbers.
             torch.manual_seed(options.seed + position)
-            generator = build_generator(options.generator)
+            generator = starting_generator(options)
             before = folders[position - 1].last if position else stage.init
             if before is not None and state is None:
                 load_weights(generator, before)
@@ -68,6 +71,22 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
             except Stopped as stopped:
                 return 128 + stopped.signal
     return 0
+
+
+def starting_generator(options: TrainOptions) -> Generator:
+    """The network with its initial weights, before any stage's.
+
+    Raises:
+        UserError: `start` is not for this network.
+        WeightsError: `generator.weights` cannot be loaded.
+    """
+    generator = build_generator(options.generator)
+    if options.start == "interpolation" and options.generator.weights is None:
+        try:
+            generator.start_as_interpolation()
+        except ValueError as error:
+            raise UserError(f"start: {error}") from None
+    return generator
 
 
 def _starting_point(

@@ -117,6 +117,9 @@ class TrainOptions(Section):
     """Of the initial weights and of every sample drawn."""
     generator: AnyGeneratorOptions
     """The network that is trained."""
+    start: Literal["random", "interpolation"] = "random"
+    """Initial weights: `random`, as in the papers, or such that the untrained network interpolates, which saves a short
+    training thousands of iterations (models/start.py)."""
     data: DataOptions
     stages: Annotated[tuple[StageOptions, ...], Field(min_length=1)]
     """Trained one after the other."""

@@ -44,6 +44,11 @@ class Recipe(ABC):
     """Everything that a checkpoint must hold, by name; `generator` among them."""
     optimizers: dict[str, Optimizer]
 
+    @classmethod
+    def check(cls, options: RecipeOptions) -> None:
+        """Raise at once what a stage would raise when its turn comes: weights of a loss that are not there, say."""
+        del options  # most recipes need nothing
+
     @abstractmethod
     def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
         """One iteration over the micro-batches (`lr`, `hr`: float N×3×h×w in [0, 1], on the device).

@@ -44,6 +44,11 @@ class Supervised(Recipe):
         self.trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
         self.optimizers = {"generator": self.optimizer}
 
+    @classmethod
+    def check(cls, options: SupervisedOptions) -> None:
+        if options.perceptual is not None:
+            PerceptualLoss(options.perceptual)
+
     def make_step(self, generator: Generator) -> nn.Module:
         """The module whose forward is one optimiser step's computation, lr → sr; freezes what it does not use."""
         return generator

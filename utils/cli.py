@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from utils.errors import UserError
 
@@ -24,6 +25,11 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
         return main(sys.argv[1:])
     except (UserError, *mistakes()) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (Path(__file__).parents[1] / f"{(error.name or '.').split('.')[0]}").exists():
+            raise  # a room of the project: a defect of ours
+        print(f"error: {error.name} is not installed; `pip install -r requirements.txt`", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -72,3 +72,18 @@ def test_runs_on_cuda_under_autocast(fake_cuda, kinds):
         coarse, fine = network.coarse_and_fine(lr)
     assert fine.device.type == coarse.device.type == "cuda" and fine.shape == (2, 3, 36, 30)
     assert coarse.dtype == torch.bfloat16  # autocast reached the convolutions
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_can_start_as_a_bilinear_upscaling(photos, scale):
+    network = build_generator({**SMALL, "scale": scale})
+    network.start_as_interpolation()
+    lr = torch.from_numpy(photos["coffee"].copy()).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        coarse, fine = network.coarse_and_fine(lr)
+    bilinear = lr
+    for factor in (2, 2) if scale == 4 else (scale,):
+        bilinear = torch.nn.functional.interpolate(bilinear, scale_factor=factor, mode="bilinear")
+    inner = (..., slice(8, -8), slice(8, -8))  # zero padding shows at the borders
+    torch.testing.assert_close(coarse[inner], bilinear[inner], atol=1e-5, rtol=0)
+    assert torch.equal(fine, coarse)

@@ -1,0 +1,101 @@
+"""Write docs/options.md from the option types: `python docs/build.py`. A test fails when it is stale."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pydantic import BaseModel  # noqa: E402
+
+from evaluation.options import EvaluationOptions  # noqa: E402
+from training.options import TrainOptions  # noqa: E402
+from utils.options import models_in, tags_of  # noqa: E402
+
+HEAD = """\
+# Options
+
+Written by `python docs/build.py` from the option types; edit those.
+
+An options file is YAML. `base: other.yml` (a path relative to the file) takes everything from another file first:
+sections are merged key by key, unless they name another `type`; lists and values are replaced. On the command line,
+`dotted.key=value` overrides a key: `stages.0.optimizer.lr=2e-4`, `data.train.compressions=[jpeg10, webp20]`. Unknown
+keys, wrong types and impossible combinations are refused before anything is loaded. Numbers follow YAML 1.2: `1e-4`
+is a number; `yes`, `no`, `on` are text.
+"""
+
+
+def options_page() -> str:
+    """The whole of docs/options.md."""
+    parts = [HEAD]
+    for title, type_ in [("Training: `train.py`", TrainOptions), ("Evaluation: `test.py`", EvaluationOptions)]:
+        parts.append(f"## {title}\n")
+        for model in _sections(type_):
+            parts.append(_table(model))
+    return "\n".join(parts)
+
+
+def _sections(type_: type[BaseModel], seen: dict | None = None) -> list[type[BaseModel]]:
+    """A type and all section types below it, each once, in the order they are met."""
+    seen = {} if seen is None else seen
+    if type_ not in seen:
+        seen[type_] = None
+        for field in type_.model_fields.values():
+            for model in models_in(field.annotation):
+                _sections(model, seen)
+    return list(seen)
+
+
+def _table(model: type[BaseModel]) -> str:
+    tag = tags_of(model)
+    title = model.__name__.removesuffix("Options") + (f" (`type: {tag[0]}`)" if tag and len(tag) == 1 else "")
+    lines = [f"### {title}", "", " ".join((model.__doc__ or "").split()), ""]
+    fields = {name: field for name, field in model.model_fields.items() if not (name == "type" and len(tag) == 1)}
+    if fields:
+        lines += ["| key | takes | default | |", "|---|---|---|---|"]
+    for name, field in fields.items():
+        default = "required" if field.is_required() else _value(field.get_default(call_default_factory=True))
+        text = " ".join((field.description or "").split()).replace("|", "\\|")
+        lines.append(f"| `{name}` | {_type(field.annotation)} | {default} | {text} |")
+    return "\n".join([*lines, ""])
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin is tuple:
+        many = arguments[-1] is Ellipsis
+        return f"list of {_type(arguments[0])}" if many else f"list of {len(arguments)} {_type(arguments[0])}s"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.__name__.removesuffix("Options")
+    if arguments and origin is not None and "Annotated" in str(origin):
+        return _type(arguments[0])
+    if arguments:  # a union
+        return " or ".join(dict.fromkeys(_type(a) for a in arguments))
+    names = {
+        "int": "integer",
+        "float": "number",
+        "str": "text",
+        "bool": "true/false",
+        "Path": "path",
+        "NoneType": "null",
+    }
+    return names.get(annotation.__name__, annotation.__name__)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return "its defaults" if not tags_of(type(value)) else f"`type: {tags_of(type(value))[0]}`"
+    if value is None or isinstance(value, bool):
+        return f"`{'null' if value is None else str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "options.md").write_text(options_page(), encoding="utf-8")

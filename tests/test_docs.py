@@ -1,0 +1,57 @@
+"""What the documents say is so."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evaluation.options import EvaluationOptions
+from training.options import TrainOptions
+from utils.options import load
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_options_page_is_what_the_types_say():
+    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    assert (ROOT / "docs/options.md").read_text(encoding="utf-8") == build.options_page(), "run python docs/build.py"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "options").rglob("*.yml")), ids=lambda path: path.stem)
+def test_every_shipped_options_file_is_valid(path):
+    text = yaml.safe_load(path.read_text(encoding="utf-8"))
+    type_ = EvaluationOptions if "models" in text else TrainOptions
+    assert load(path, type_).name
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_links_and_named_files_exist(path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+    for target in re.findall(r"options/[\w/]+\.yml", text):
+        assert (ROOT / target).is_file(), target
+
+
+def test_the_documented_generator_works(tmp_path, monkeypatch):
+    """The example of docs/adding_a_generator.md, as it stands there, in a process of its own."""
+    import subprocess
+    import sys
+
+    example = re.search(
+        r"```python\n(# models/sharpen\.py.*?)```", (ROOT / "docs/adding_a_generator.md").read_text(), re.S
+    )
+    (tmp_path / "sharpen.py").write_text(example[1])
+    code = (
+        "import sys, torch, models; sys.path.insert(0, sys.argv[1])\n"
+        "import sharpen; network = sharpen.Sharpen(sharpen.SharpenOptions(scale=2))\n"
+        "assert network(torch.rand(1, 3, 4, 5)).shape == (1, 3, 8, 10)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True)
