@@ -36,7 +36,7 @@ class PatchDataset(Dataset):
         specs = ["none"] if self.on_the_fly else [str(codec) for codec in self.codecs]
         self.hr_folder = leaf(options.store, 0, "none")
         self.lr_folders = [leaf(options.store, scale, spec) for spec in specs]
-        names = [image.name for image in source_images(options.folders)]
+        names = image_names(options)
         sizes = self._whole(names)
         side = options.patch_size
         for name in names:
@@ -117,6 +117,21 @@ class PatchDataset(Dataset):
         if pixels is None:
             pixels = self._maps[path] = open_map(path)
         return pixels
+
+
+def image_names(options: TrainDataOptions) -> list[str]:
+    """The names of the training images in the store: those of the HR folders, or all that the store holds.
+
+    Raises:
+        StoreError, ImageError: the folders or the store are missing or empty.
+    """
+    if options.folders:
+        return [image.name for image in source_images(options.folders)]
+    folder = leaf(options.store, 0, "none")
+    manifest = read_manifest(folder)
+    if not manifest or not manifest["images"]:
+        raise StoreError(f"{folder}: no prepared images; name the HR folder under data.train.hr")
+    return sorted(manifest["images"])
 
 
 def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_memory: bool) -> DataLoader:

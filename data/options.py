@@ -27,8 +27,8 @@ def _parsed(specs: tuple[str, ...], *, ranges: bool) -> tuple[str, ...]:
 class TrainDataOptions(Section):
     """What training patches are cut from."""
 
-    hr: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
-    """Folder of HR images, or a list of folders."""
+    hr: Path | Annotated[tuple[Path, ...], Field(min_length=1)] | None = None
+    """Folder of HR images, or a list of folders. Null: the images of a `prepared` store that is whole already."""
     prepared: Path | None = None
     """Folder of the prepared store (docs/data.md). Null: beside the first HR folder, named `<folder>.prepared`."""
     compressions: tuple[str, ...] = Field(min_length=1)
@@ -48,18 +48,22 @@ class TrainDataOptions(Section):
     @model_validator(mode="after")
     def _specs(self) -> TrainDataOptions:
         _parsed(self.compressions, ranges=self.compress == "on_the_fly")
+        if self.hr is None and self.prepared is None:
+            raise ValueError("hr: give a folder of HR images, or under `prepared` a store that holds them")
         return self
 
     @property
     def folders(self) -> list[Path]:
-        """The HR folders."""
-        return list(self.hr) if isinstance(self.hr, tuple) else [self.hr]
+        """The HR folders; none where the store stands for them."""
+        return list(self.hr) if isinstance(self.hr, tuple) else [self.hr] if self.hr else []
 
     @property
     def store(self) -> Path:
         """The folder of the prepared store."""
+        if self.prepared is not None:
+            return self.prepared
         first = self.folders[0]
-        return self.prepared or first.with_name(first.name + ".prepared")
+        return first.with_name(first.name + ".prepared")
 
 
 class EvaluationSetOptions(Section):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -30,13 +29,14 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from data.codecs import parse
+from data.lmdb_store import import_pair, pair_keys
 from data.options import TrainDataOptions
-from data.records import Kind, finish, is_prepared, missing, write_record
+from data.records import Kind, finish, is_prepared, missing, write_image
 from data.resize import imresize, modcrop
-from data.store import SourceImage, StoreError, leaf, map_path, source_images
+from data.store import SourceImage, StoreError, leaf, source_images
 from utils.cli import run
 from utils.errors import UserError
-from utils.files import locked, write_atomically
+from utils.files import locked
 from utils.images import image_size, read_image
 from utils.options import OptionsError, apply_overrides, read_with_bases, validate
 
@@ -50,7 +50,6 @@ class Task:
     image: SourceImage
     kinds: tuple[Kind, ...]
     store: Path
-    read: Callable[[SourceImage], tuple[np.ndarray, np.ndarray | None, str]]
 
 
 def prepare(
@@ -60,7 +59,6 @@ def prepare(
     specs: Iterable[str],
     *,
     jobs: int | None = None,
-    read: Callable[[SourceImage], tuple[np.ndarray, np.ndarray | None, str]] | None = None,
     progress: bool = True,
 ) -> list[str]:
     """Make all that is missing of HR, clean LR and compressed LR.
@@ -79,7 +77,7 @@ def prepare(
     if is_prepared(images, store, kinds):
         return []
     with locked(store / ".lock", wait=True):
-        tasks = [Task(*todo, store, read or read_source) for todo in missing(images, store, kinds)]
+        tasks = [Task(*todo, store) for todo in missing(images, store, kinds)]
         if tasks:
             _check_disk(tasks, scale)
         failures = _work(tasks, jobs or len(os.sched_getaffinity(0)), progress)
@@ -108,35 +106,22 @@ def _check_disk(tasks: list[Task], scale: int) -> None:
 # ------------------------------------------------------------------------------------------------- the work
 
 
-def read_source(image: SourceImage) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """HR pixels, no LR of its own, and the SHA-256 of the source file."""
-    return read_image(image.path), None, hashlib.sha256(image.path.read_bytes()).hexdigest()
-
-
 def make(task: Task) -> str | None:
     """Make the kinds of one task; the line that says why not, where it fails."""
     try:
-        hr, lr, digest = task.read(task.image)
-        source = {"source_bytes": task.image.path.stat().st_size, "source_sha256": digest}
+        path = task.image.path
+        hr = read_image(path)
+        source = {"source_bytes": path.stat().st_size, "source_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         clean: dict[int, np.ndarray] = {}
         for scale, spec in task.kinds:
-            extra: dict[str, float] = {}
-            if scale == 0:
-                pixels = hr
-            elif lr is not None:
-                pixels = lr
-            else:
+            pixels, rate = hr, {}
+            if scale:
                 if scale not in clean:
                     if min(hr.shape[:2]) < scale:
-                        raise UserError(f"{task.image.path}: {hr.shape[0]}×{hr.shape[1]} is too small for ×{scale}")
+                        raise UserError(f"{path}: {hr.shape[0]}×{hr.shape[1]} is too small for ×{scale}")
                     clean[scale] = imresize(modcrop(hr, scale), 1 / scale) if scale > 1 else hr
-                pixels, extra = _compressed(clean[scale], spec)
-            folder = leaf(task.store, scale, spec)
-            buffer = io.BytesIO()
-            np.save(buffer, np.ascontiguousarray(pixels))
-            write_atomically(map_path(folder, task.image.name), buffer.getvalue())
-            record = {"height": pixels.shape[0], "width": pixels.shape[1], **source, **extra}
-            write_record(folder, task.image.name, record)
+                pixels, rate = _compressed(clean[scale], spec)
+            write_image(leaf(task.store, scale, spec), task.image.name, pixels, {**source, **rate})
     except (UserError, OSError, MemoryError) as error:
         return f"{task.image.path}: {error}" if str(task.image.path) not in str(error) else str(error)
     return None
@@ -198,6 +183,29 @@ def _start_worker(parent: int) -> None:
     threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
+def import_lmdb(gt: Path, lq: Path, store: Path, spec: str) -> int:
+    """An LMDB pair of original and compressed images (scale 1) to the same store; returns the number of images.
+
+    Args:
+        spec: the compression that `lq` holds, `hevc37` say: the name of its folder in the store.
+
+    Raises:
+        LmdbError, StoreError: the pair does not fit together, is damaged, or the store holds other images.
+    """
+    kinds: list[Kind] = [(0, "none"), (1, str(parse(spec)))]
+    images = [SourceImage(f"{key}.png", gt / "data.mdb") for key in pair_keys(gt, lq)]
+    with locked(store / ".lock", wait=True):
+        todo = {image.name: kinds_of_image for image, kinds_of_image in missing(images, store, kinds)}
+        source = {"source_bytes": (gt / "data.mdb").stat().st_size, "source_sha256": None}
+        for key, hr, lr in tqdm(import_pair(gt, lq) if todo else (), total=len(images), unit="image", disable=None):
+            name = f"{key}.png"
+            for scale, kind_spec in todo.get(name, ()):
+                write_image(leaf(store, scale, kind_spec), name, lr if scale else hr, source)
+        for kind in kinds:
+            finish(images, store, kind, encoder="as found in an LMDB")
+    return len(images)
+
+
 # ---------------------------------------------------------------------------------------------- command line
 
 
@@ -222,6 +230,8 @@ def prepare_for(options: TrainDataOptions, scale: int, *, jobs: int | None = Non
     Raises:
         StoreError: some images could not be prepared (all named), or see `prepare`.
     """
+    if not options.folders:
+        return  # the store stands for the images; the dataset says what it lacks
     specs = ["none"] if options.compress == "on_the_fly" else list(options.compressions)
     images = source_images(options.folders)
     failures = prepare(images, options.store, scale, specs, jobs=jobs, progress=progress)
@@ -242,7 +252,20 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--compressions", nargs="*", default=[])
     parser.add_argument("--jobs", type=int, help="processes; default: one per core")
-    arguments = parser.parse_args(argv)
+    parser.add_argument(
+        "--from-lmdb",
+        type=Path,
+        nargs=2,
+        metavar=("GT", "LQ"),
+        help="turn an LMDB pair into --store; --compressions names the one that LQ holds",
+    )
+    arguments = parser.parse_intermixed_args(argv)
+    if arguments.from_lmdb:
+        if not arguments.store or len(arguments.compressions) != 1:
+            raise OptionsError("--from-lmdb needs --store DIR and --compressions with the one that LQ holds")
+        count = import_lmdb(*arguments.from_lmdb, arguments.store, arguments.compressions[0])
+        print(f"{arguments.store}: {count} images, ×1, {arguments.compressions[0]}")
+        return 0
     if arguments.options:
         data, origins = read_with_bases(arguments.options)
         apply_overrides(data, origins, arguments.overrides)

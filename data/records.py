@@ -6,8 +6,12 @@ preparation leaves records, and the next one goes on from them.
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from data.codecs import parse
 from data.store import SourceImage, StoreError, leaf, map_path, read_manifest
@@ -57,8 +61,15 @@ def missing(images: list[SourceImage], store: Path, kinds: list[Kind]) -> list[t
     return [(image, tuple(wanted[image.name])) for image in images if wanted[image.name]]
 
 
-def write_record(folder: Path, name: str, record: dict) -> None:
-    """Note that the map of an image is whole; written after it."""
+def write_image(folder: Path, name: str, pixels: np.ndarray, about: dict) -> None:
+    """The map of an image, then its record with the size and `about`: the record marks the map whole.
+
+    `about` holds `source_bytes` and `source_sha256`, and `bits_per_pixel` where the image was encoded.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(pixels))
+    write_atomically(map_path(folder, name), buffer.getvalue())
+    record = {"height": pixels.shape[0], "width": pixels.shape[1], **about}
     write_atomically(_record_path(folder, name), _json(record))
 
 
@@ -89,26 +100,29 @@ def _read_record(folder: Path, name: str) -> dict | None:
     return record if map_path(folder, name).is_file() else None
 
 
-def finish(images: list[SourceImage], store: Path, kind: Kind) -> None:
-    """Write the manifest of a folder whose records are all there, then remove the records."""
+def finish(images: list[SourceImage], store: Path, kind: Kind, encoder: str | None = None) -> None:
+    """Write the manifest of a folder whose records are all there, then remove the records.
+
+    `encoder` says how its images were compressed, where that is not what we would do.
+    """
     folder = leaf(store, *kind)
     manifest = read_manifest(folder)
     if manifest is None:
         records = {image.name: _read_record(folder, image.name) for image in images}
         if any(record is None for record in records.values()):
             return
-        manifest = _manifest(kind, records)
+        manifest = _manifest(kind, records, encoder)
         write_atomically(folder / "manifest.json", _json(manifest))
     for name in manifest["images"]:
         _record_path(folder, name).unlink(missing_ok=True)
 
 
-def _manifest(kind: Kind, records: dict[str, dict]) -> dict:
+def _manifest(kind: Kind, records: dict[str, dict], encoder: str | None) -> dict:
     scale, spec = kind
-    about = {"kind": "hr"} if scale == 0 else {"kind": "lr", "scale": scale, "resize": "MATLAB bicubic"}
+    about: dict[str, Any] = {"kind": "hr"}
     if scale:
-        codec = parse(spec)
-        about |= {"compression": spec, "encoder": codec.describe()}
+        about = {"kind": "lr", "scale": scale, "resize": "MATLAB bicubic" if scale > 1 else "none"}
+        about |= {"compression": spec, "encoder": encoder or parse(spec).describe()}
         rates = [record["bits_per_pixel"] for record in records.values() if "bits_per_pixel" in record]
         if rates:
             about["mean_bits_per_pixel"] = round(sum(rates) / len(rates), 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data.datasets import image_names
 from data.evaluation_sets import all_items
 from data.records import is_prepared
 from data.store import source_images
@@ -25,6 +26,7 @@ def check(options: TrainOptions) -> int:
     runtime = Runtime(options.runtime)
     for stage in options.stages:
         RECIPES[stage.recipe.type].check(stage.recipe)
+    names = image_names(train)
     images = source_images(train.folders)
     sizes = [image_size(image.path) for image in images]
     small = [image.path for image, size in zip(images, sizes) if min(size) // scale < train.patch_size]
@@ -34,13 +36,13 @@ def check(options: TrainOptions) -> int:
     generator = build_generator(options.generator)
     patch = train.patch_size
     kinds = [(0, "none"), *((scale, spec) for spec in ("none", *train.compressions))]
-    prepared = is_prepared(images, train.store, kinds if train.compress == "ahead" else kinds[:2])
+    prepared = not images or is_prepared(images, train.store, kinds if train.compress == "ahead" else kinds[:2])
     print(to_yaml(options))
     print(f"device       {runtime.device}, {runtime.ranks} process(es), {options.runtime.precision}")
     print(f"generator    {type(generator).__name__} ×{scale}, {count_parameters(generator):,} parameters")
     print(f"             {flops(options.generator, patch, patch) / 1e9:.2f} GFLOPs per {patch}×{patch} LR patch")
-    megapixels = sum(height * width for height, width in sizes) / 1e6
-    print(f"train        {len(images)} images, {megapixels:.1f} megapixels, {', '.join(train.compressions)}")
+    megapixels = f", {sum(height * width for height, width in sizes) / 1e6:.1f} megapixels" if sizes else ""
+    print(f"train        {len(names)} images{megapixels}, {', '.join(train.compressions)}")
     print(f"store        {train.store} ({'prepared' if prepared else 'will be prepared when training starts'})")
     print(f"validation   {len(items)} image(s) × compression in {len(options.data.validation)} set(s)")
     for stage in options.stages:

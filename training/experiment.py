@@ -8,9 +8,8 @@ from pathlib import Path
 
 import torch
 
-from data.datasets import PatchDataset
+from data.datasets import PatchDataset, image_names
 from data.prepare import prepare_for
-from data.store import source_images
 from models import Generator, build_generator, load_weights
 from training.options import TrainOptions
 from training.recipes import RECIPES
@@ -43,7 +42,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
             held.enter_context(locked(options.folder / ".lock", wait=False))
         first, state = _starting_point(options, folders, resume, say=runtime.is_main)
         # Names and file headers only, so that a mistake shows before anything slow.
-        source_images(options.data.train.folders)
+        image_names(options.data.train)
         Validator(options.data.validation, options.generator.scale, "matlab", runtime)
         for stage in options.stages[first:]:
             RECIPES[stage.recipe.type].check(stage.recipe)

@@ -152,3 +152,41 @@ def test_the_command_line_ends_with_one_line_for_a_mistake(photo_folder, tmp_pat
     assert status == 2 and "jpg10" in text and "\n" not in text
     status, text = run()
     assert status == 2 and "--options FILE" in text
+
+
+def write_lmdb(folder, images):
+    import cv2
+    import lmdb
+
+    folder.mkdir()
+    with lmdb.open(str(folder), map_size=2**24) as environment, environment.begin(write=True) as transaction:
+        for key, image in images.items():
+            transaction.put(key.encode(), cv2.imencode(".png", image[:, :, ::-1])[1].tobytes())
+    lines = [f"{key} ({image.shape[0]},{image.shape[1]},3) 1" for key, image in images.items()]
+    (folder / "meta_info.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_an_lmdb_pair_becomes_a_store_that_trains(photos, tmp_path):
+    from data.datasets import PatchDataset
+    from data.options import TrainDataOptions
+
+    compressed = {key: compress(photo, "jpeg10") for key, photo in photos.items()}
+    write_lmdb(tmp_path / "gt.lmdb", photos)
+    write_lmdb(tmp_path / "lq.lmdb", compressed)
+    arguments = ["--from-lmdb", tmp_path / "gt.lmdb", tmp_path / "lq.lmdb", "--store", tmp_path / "s"]
+    for _ in range(2):  # the second time there is nothing left to do
+        done = subprocess.run(
+            [sys.executable, "-m", "data.prepare", *arguments, "--compressions", "hevc37"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0 and "3 images, ×1, hevc37" in done.stdout, done.stderr
+    for key, photo in photos.items():
+        np.testing.assert_array_equal(open_map(map_path(leaf(tmp_path / "s", 0, "none"), f"{key}.png")), photo)
+        lr = open_map(map_path(leaf(tmp_path / "s", 1, "hevc37"), f"{key}.png"))
+        np.testing.assert_array_equal(lr, compressed[key])
+    assert read_manifest(leaf(tmp_path / "s", 1, "hevc37"))["encoder"] == "as found in an LMDB"
+    options = TrainDataOptions(prepared=tmp_path / "s", compressions=("hevc37",), patch_size=32)
+    sample = PatchDataset(options, 1, seed=0)[5]
+    assert sample["lr"].shape == sample["hr"].shape == (32, 32, 3)
