@@ -119,13 +119,13 @@ def main() -> int:
     photo = read_image(sorted(arguments.hr.iterdir())[0])
     clean = imresize(modcrop(photo, SCALE), 1 / SCALE)
     for spec in CODECS:
-        codec, started, runs = parse(spec), time.perf_counter(), 0
+        codec = parse(spec)
+        started, runs = time.perf_counter(), 0
         while (spent := time.perf_counter() - started) < arguments.seconds / 5:
             codec.decode(codec.encode(clean))
             runs += 1
-        print(
-            f"prepare {spec:10} {runs * clean.shape[0] * clean.shape[1] / spent / 1e6:9.2f} LR megapixels/s, one process"
-        )
+        rate = runs * clean.shape[0] * clean.shape[1] / spent / 1e6
+        print(f"prepare {spec:10} {rate:9.2f} LR megapixels/s, one process")
     return 0
 
 

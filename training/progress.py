@@ -59,7 +59,7 @@ class Progress:
             return
         for name, value in values.items():
             self.board.add_scalar(f"train/{name}", value, iteration)
-        text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        text = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
         self.log.info(f"iteration {iteration}: {text}")
         if self.terminal:
             shown = ("loss", "lr", "images_per_second")

@@ -1,0 +1,60 @@
+"""Every recipe's forward and losses on a CUDA device that is not there, autocast forced."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks.soak import EXPERIMENTS
+from models import build_generator
+from training.options import StageOptions
+from training.recipes import RECIPES
+from training.runtime import Runtime
+from utils.options import validate
+
+
+class FakeRuntime:
+    """What a recipe uses of `Runtime`, on the fake device: nothing is wrapped."""
+
+    device = torch.device("cuda")
+    fused = channels_last = False
+    accelerator = SimpleNamespace()
+
+    def place(self, module):
+        return module.to(self.device)
+
+    def prepare(self, step, optimizer):
+        return step, optimizer  # made on the device
+
+
+CASES = [(name, n) for name, (_, recipes) in EXPERIMENTS.items() for n in range(len(recipes))]
+
+
+@pytest.mark.parametrize(("experiment", "number"), CASES)
+def test_forward_and_losses_stay_on_the_device(fake_cuda, experiment, number):
+    generator_options, recipes = EXPERIMENTS[experiment]
+    values = {"name": "s", "recipe": recipes[number], "iterations": 10, "optimizer": {"lr": 1e-4}}
+    stage = validate(values, StageOptions, "test")
+    with fake_cuda():
+        with torch.device("cuda"):
+            generator = build_generator(generator_options)
+            recipe = RECIPES[stage.recipe.type](stage.recipe, generator, stage, FakeRuntime())
+        scale = generator.scale
+        # As the loader gives them: uint8 on the CPU; `to_device` is the trainer's.
+        batch = {
+            "lr": torch.empty(2, 12, 12, 3, dtype=torch.uint8),
+            "hr": torch.empty(2, 12 * scale, 12 * scale, 3, dtype=torch.uint8),
+        }
+        batch = Runtime.to_device(FakeRuntime(), batch)
+        recipe.set_iteration(3)
+        terms = recipe.terms(batch)
+        sr = recipe.step(batch["lr"])
+    assert sr.dtype == torch.bfloat16, "autocast did not reach the network"
+    for name, term in terms.items():
+        assert term.device.type == "cuda" and term.dtype == torch.float32 and term.ndim == 0, name
+
+
+def test_reading_a_value_would_raise(fake_cuda):
+    """The test above can fail: the fake device refuses what would make a GPU wait."""
+    with fake_cuda(), pytest.raises(Exception, match="_local_scalar_dense"):
+        torch.ones(3, device="cuda").sum().item()
