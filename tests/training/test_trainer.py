@@ -150,3 +150,16 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(photos, tmp_path):
     done = subprocess.run([*command, "train.py", "--options", options], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0
     assert "stages.0.batch_size 3 is not a multiple of 1 micro-batches × 2 processes" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["runtime.precision=bf16", "runtime.channels_last=true", "runtime.fused=true"],
+        ["runtime.deterministic=true", "stages.0.optimizer.type=adamw", "data.train.workers=0"],
+    ],
+)
+def test_runtime_options_train(photos, tmp_path, overrides):
+    options = experiment("supervised", tmp_path / "a", photos, 6)
+    finish(options, *overrides)
+    assert len(losses(options)) == 2 and stage(options).best.is_file()
