@@ -9,6 +9,12 @@ from pathlib import Path
 
 from utils.errors import UserError
 
+# How long threads that wait for each other spin before they sleep. By default so long that a training on all cores
+# collapses as soon as another process wants one of them (benchmarks/busy_machine.py). Read by OpenMP when
+# torch is imported, which every command does after this.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
 
 def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exception], ...]] = tuple) -> int:
     """Call `main(sys.argv[1:])` and turn what a user can mend into one line on stderr.
