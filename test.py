@@ -39,10 +39,11 @@ def main(argv: list[str]) -> int:
 
 
 def mistakes() -> tuple[type[Exception], ...]:
-    """The error types of `models` that are the user's to mend."""
+    """The error types of `models` and `losses` that are the user's to mend."""
+    from losses import LossWeightsError
     from models import WeightsError
 
-    return (WeightsError,)
+    return WeightsError, LossWeightsError
 
 
 if __name__ == "__main__":

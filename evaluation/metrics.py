@@ -8,16 +8,17 @@ measured on the device it lies on. Means are taken in float64, LPIPS in float32.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from losses.lpips_network import Net, Range, build_lpips
 from utils.errors import UserError
 
 Image = np.ndarray | Tensor
@@ -32,10 +33,6 @@ _STRIP = 24  # rows at a time: what a strip needs then stays in a core's cache; 
 
 class MetricError(UserError):
     """Two images that cannot be compared, or a convention that does not exist."""
-
-
-class WeightsUnavailable(UserError):
-    """The backbone of LPIPS is neither on disk nor to be downloaded; the message says what to put where."""
 
 
 @dataclass(frozen=True)
@@ -212,14 +209,7 @@ _BAND = torch.zeros(_STRIP, _STRIP + 2 * _HALF, dtype=torch.float64)  # row i: t
 for _row in range(_STRIP):
     _BAND[_row, _row : _row + WINDOW] = torch.tensor(_GAUSSIAN, dtype=torch.float64)
 
-_BACKBONES = {  # of LPIPS, by torchvision's name of the weights and of their file
-    "alex": ("AlexNet_Weights", "alexnet-owt-7be5be79.pth"),
-    "vgg": ("VGG16_Weights", "vgg16-397923af.pth"),
-    "squeeze": ("SqueezeNet1_1_Weights", "squeezenet1_1-b8a52dc0.pth"),
-}
-_RANGES = {"standard": (1 / 127.5, -1.0), "unit_range": (1 / 255, 0.0)}
 _LPIPS_SMALLEST = 32  # AlexNet's pooling has nothing left below 31
-CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 
 
 class Lpips:
@@ -233,8 +223,8 @@ class Lpips:
             in `checkpoints/`, else torchvision's own cache or download.
         device: where the network runs.
 
-    The linear heads come with the `lpips` package. Raises WeightsUnavailable if the backbone cannot be had
-    and MetricError for a net, range or file that does not fit.
+    Raises MetricError for an unknown net or range, losses.LossWeightsError if the backbone cannot be had or the
+    file does not fit.
     """
 
     def __init__(
@@ -244,68 +234,17 @@ class Lpips:
         weights: Path | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        for value, known in ((net, _BACKBONES), (range, _RANGES)):
+        for value, known in ((net, get_args(Net)), (range, get_args(Range))):
             if value not in known:
                 raise MetricError(f"LPIPS {value!r} is not known: choose from {', '.join(known)}")
-        state, source = _backbone_weights(net, weights)
         self._device = torch.device(device)
-        self._gain, self._offset = _RANGES[range]
-        self._network = _lpips_network(net)
-        _load_backbone(self._network.net, state, source)
-        self._network.requires_grad_(False).eval().to(self._device)
+        self._network = build_lpips(net, weights, range).to(self._device)
 
     def __call__(self, a: Image, b: Image) -> float:
         """Raise MetricError as `psnr_y` does, and below 32x32 pixels."""
         x, y = (
-            image.to(self._device).permute(2, 0, 1)[None].float().mul_(self._gain).add_(self._offset)
+            image.to(self._device).permute(2, 0, 1)[None].float().div_(255)
             for image in _pair(a, b, border=0, smallest=_LPIPS_SMALLEST)
         )
-        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+        with torch.inference_mode():
             return self._network(x, y).item()
-
-
-def _lpips_network(net: str) -> torch.nn.Module:
-    """The package's network with a random backbone: it then neither downloads nor prints."""
-    import lpips
-
-    # Making the random backbone must not move the caller's random numbers; and the package still says
-    # `pretrained=False` to torchvision, which warns of that word.
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
-        warnings.filterwarnings("ignore", category=FutureWarning, module="lpips")  # torch.load before 2.6
-        return lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-
-
-def _backbone_weights(net: str, path: Path | None) -> tuple[object, str]:
-    """What the weight file holds, unchecked, and the name of its source."""
-    enum, name = _BACKBONES[net]
-    file = CHECKPOINTS / name if path is None else Path(path)
-    if file.is_file():
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True), str(file)
-        except Exception as error:  # torch.load raises many types for files that are not checkpoints
-            raise MetricError(
-                f"{file}: not a file of network weights ({type(error).__name__}): download it again"
-            ) from None
-    import torchvision.models
-
-    published = getattr(torchvision.models, enum).IMAGENET1K_V1
-    if path is not None:
-        raise WeightsUnavailable(f"{file}: no such file: put {published.url} there")
-    try:
-        return published.get_state_dict(progress=False, check_hash=True), published.url
-    except (OSError, RuntimeError) as error:  # no network (URLError is an OSError), no room, wrong checksum
-        raise WeightsUnavailable(
-            f"LPIPS needs weights that cannot be downloaded ({error}): put {published.url} in {CHECKPOINTS}"
-        ) from None
-
-
-def _load_backbone(network: torch.nn.Module, state: object, source: str) -> None:
-    """Load torchvision's `features.N.*` into the package's `sliceK.N.*`: the same layers, cut in slices."""
-    found = {}
-    for name, own in network.state_dict().items():
-        key = "features." + name.partition(".")[2]
-        found[name] = state.get(key) if isinstance(state, dict) else None  # a file may hold anything
-        if getattr(found[name], "shape", None) != own.shape:
-            raise MetricError(f"{source}: {key} is missing or of another size: give the backbone's own file")
-    network.load_state_dict(found)

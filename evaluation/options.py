@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions
-from models import AnyGeneratorOptions
+from models import AnyGeneratorOptions, GeneratorOptions
 from utils.options import Section
 
 
@@ -21,6 +21,13 @@ class ModelOptions(Section):
     """The network; may be left out where `weights` was exported by training here, as the file says what it is."""
     weights: Path | None = None
     """Weights, where `generator` is left out. A file that is not there yet makes a row that says so."""
+
+    @field_validator("generator")
+    @classmethod
+    def _nothing_open(cls, generator: GeneratorOptions | None) -> GeneratorOptions | None:
+        if generator is None or (generator.weights is not None and not generator.weights.is_file()):
+            return generator
+        return generator.resolved()
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelOptions:
@@ -69,7 +76,7 @@ class EvaluationOptions(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> EvaluationOptions:
         for position, model in enumerate(self.models):
-            if model.generator is not None and model.generator.scale != self.scale:
+            if model.generator is not None and model.generator.scale not in (None, self.scale):
                 raise ValueError(f"models.{position}.generator.scale is {model.generator.scale}, scale is {self.scale}")
         for position, dataset in enumerate(self.datasets):
             if dataset.scale not in (None, self.scale):

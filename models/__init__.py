@@ -13,8 +13,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from models.bicubic import Bicubic
 from models.checkpoints import WeightsError, about, load_weights
+from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
+from models.discriminator import Discriminator, DiscriminatorOptions
 from models.generator import Generator, GeneratorOptions, count_parameters
+from models.rrdbnet import RRDBNet
 
 GENERATORS: dict[str, type[Generator]] = {
     cls.Options.model_fields["type"].default: cls for cls in Generator.__subclasses__()
@@ -39,7 +42,7 @@ def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:
         options = TypeAdapter(AnyGeneratorOptions).validate_python(options, strict=False)
     generator = GENERATORS[options.type](options)
     if options.weights is not None:
-        load_weights(generator, options.weights)
+        load_weights(generator, options.weights, whole=True)
     return generator
 
 
@@ -60,12 +63,16 @@ def options_in_file(weights: Path) -> GeneratorOptions:
 
 
 __all__ = [
+    "CISRPSI",
     "GENERATORS",
     "AnyGeneratorOptions",
     "Bicubic",
     "CISRNet",
+    "Discriminator",
+    "DiscriminatorOptions",
     "Generator",
     "GeneratorOptions",
+    "RRDBNet",
     "WeightsError",
     "build_generator",
     "count_parameters",

@@ -2,6 +2,7 @@
 
     load_weights(network, "experiments/…/best.safetensors")     what training here exports
     load_weights(network, "released.pt")                        a published file of the same network
+    load_weights(cisr_psi, "prior.pth")                         its non-local prior alone, into both operators
 
 Published names are translated by a table per network; ours are the modules' own names.
 """
@@ -17,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from models.nonlocal_prior import NonLocalPrior
+
 CONTAINERS = ("params_ema", "params", "state_dict_g", "state_dict")
 """Keys under which a file may hold the weights, the preferred first."""
 PREFIXES = ("module.", "model.")
@@ -24,6 +27,7 @@ PREFIXES = ("module.", "model.")
 
 # Network type -> (published name as a regular expression, our name), applied from top to bottom.
 # The first row's name stands in every published file and never in ours: it tells the two apart.
+# A name that becomes empty is left out: fixed kernels that our modules do not keep.
 PUBLISHED_NAMES: dict[str, list[tuple[str, str]]] = {
     "cisrnet": [
         (r"^shallow_feature_extraction\.", "coarse_first."),
@@ -42,6 +46,36 @@ PUBLISHED_NAMES: dict[str, list[tuple[str, str]]] = {
         (r"\.channel_attention\.conv_fc\.2\.", ".channel.weigh.3."),
         (r"\.conv_last\.", ".mix."),
     ],
+    # Ours are BasicSR's names, so that files go both ways; these rows are SubjectiveQE-ESRGAN's and ESRGAN's.
+    "rrdbnet": [
+        (r"^(?:rrdb_lst|RRDB_trunk)\.", "body."),
+        (r"^body\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2."),
+        (r"^conv_in\.", "conv_first."),
+        (r"^(?:conv_mid|trunk_conv)\.", "conv_body."),
+        (r"^upconv(\d)\.", r"conv_up\1."),
+        (r"^HRconv\.", "conv_hr."),
+        (r"^conv_out\.", "conv_last."),
+    ],
+    "cisr_psi": [
+        (r"^SR\.tail\.1\.", "rem.last."),
+        (r"^SR\.tail\.0\.", "rem.upsampler."),
+        (r"^SR\.", "rem."),
+        (r"^deblock\.", "arm."),
+        (r"^distill\.", "arm.distill."),
+        (r"^nonlocal[12]\.(kernel|kernel_y|sobel_x|sobel_y)$", ""),
+        (r"^nonlocal1\.conv1\.", "arm.prior.bandwidth."),
+        (r"^nonlocal2\.conv1\.", "rem.prior.bandwidth."),
+        (r"\.weight_3\.", ".combine.weigh."),
+        (r"\.head\.0\.", ".head."),
+        (r"\.body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.0\.", r".groups.\1.blocks.\2.attention.weigh.1."),
+        (r"\.body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.2\.", r".groups.\1.blocks.\2.attention.weigh.3."),
+        (r"\.body\.(\d+)\.body\.(\d+)\.body\.", r".groups.\1.blocks.\2.convs."),
+        (r"\.body\.(\d+)\.body\.\d+\.(weight|bias)$", r".groups.\1.conv.\2"),
+    ],
+    "nonlocal_prior": [
+        (r"^conv1\.", "bandwidth."),
+        (r"^(kernel|kernel_y|sobel_x|sobel_y)$", ""),
+    ],
 }
 
 
@@ -49,38 +83,62 @@ class WeightsError(Exception):
     """A weight file that cannot be read or does not fit; one line that names file and tensors."""
 
 
-def load_weights(module: nn.Module, path: str | Path) -> None:
+def load_weights(module: nn.Module, path: str | Path, *, whole: bool = False) -> None:
     """Fill `module` from a published file of the same network or from our own exports and checkpoints.
 
-    Every tensor must be there, and fit; on an error `module` is unchanged.
+    Every tensor must be there, and fit; on an error `module` is unchanged. One kind of file fills a part: a
+    non-local prior's alone goes into every non-local operator of a larger network, unless `whole` forbids it.
 
     Raises:
         WeightsError: no such file, not a weight file, or missing, unexpected or misshapen tensors (named).
     """
     path = Path(path)
     state = read_state(path)
+    operators = [part for part in module.modules() if isinstance(part, NonLocalPrior)]
+    prior = _names_in_file(state, "nonlocal_prior")
+    if operators and prior.keys() == operators[0].state_dict().keys():
+        if whole and module is not operators[0]:
+            raise WeightsError(f"{path}: holds a non-local prior alone, not a whole {_describe(module)}")
+        for operator in operators:
+            _fill(operator, state, prior, path)
+        return
     options = getattr(module, "options", None)
-    state = _our_names(state, options.type if options is not None else "")
+    _fill(module, state, _names_in_file(state, options.type if options is not None else ""), path)
+
+
+def _fill(module: nn.Module, state: dict[str, Tensor], names: dict[str, str], path: Path) -> None:
+    """`names`: our name of every tensor → its name in the file."""
+    options = getattr(module, "options", None)
     expected = module.state_dict()
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
+    missing = [_as_in_file(name, names) for name in expected if name not in names]
+    unexpected = [in_file for name, in_file in names.items() if name not in expected]
     misshapen = [
-        f"{name} (file {_shape(state[name])}, network {_shape(expected[name])})"
-        for name in expected
-        if name in state and state[name].shape != expected[name].shape
+        f"{names[name]} (file {_shape(state[names[name]])}, network {_shape(tensor)})"
+        for name, tensor in expected.items()
+        if name in names and state[names[name]].shape != tensor.shape
     ]
     if missing or unexpected or misshapen:
         found = [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]
         listed = "; ".join(f"{what}: {_some(names)}" for what, names in found if names)
         raise WeightsError(f"{path}: does not fit {_describe(module)}{_written_for(path, options)}: {listed}")
-    module.load_state_dict(state)
+    module.load_state_dict({name: state[in_file] for name, in_file in names.items()})
+
+
+def read_renamed(path: str | Path, type_: str) -> dict[str, Tensor]:
+    """The tensors of a weight file for a network of type `type_`, under our names.
+
+    Raises:
+        WeightsError: as `read_state`.
+    """
+    state = read_state(Path(path))
+    return {name: state[in_file] for name, in_file in _names_in_file(state, type_).items()}
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a weight file by name, on the CPU, without container and wrapper prefixes.
 
     Raises:
-        WeightsError: no such file, or one that is not a weight file (a pickle that would run code is refused).
+        WeightsError: no such file, or one without weights (a pickle that would run code is refused).
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weight file")
@@ -93,8 +151,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types here: pickle, zip, runtime, EOF errors
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path}: not a file of plain tensors, refused ({reason[:160]})") from None
+        asked = re.search(r"GLOBAL (\S+)", str(error))  # torch goes on to advise switching its check off
+        reason = f"it asks for {asked[1]}" if asked else type(error).__name__
+        raise WeightsError(f"{path}: not a file of plain tensors, refused ({reason})") from None
     if isinstance(content, dict) and "networks" in content:  # a training checkpoint of ours
         content = content.get("ema") or content["networks"]["generator"]
     for container in CONTAINERS:
@@ -123,17 +182,30 @@ def export_weights(module: nn.Module, about: dict[str, str | int | float]) -> by
     return save(tensors, {"about": json.dumps(about)})
 
 
-def _our_names(state: dict[str, Tensor], type_: str) -> dict[str, Tensor]:
+def _names_in_file(state: dict[str, Tensor], type_: str) -> dict[str, str]:
+    """Our name of every tensor -> its name in the file."""
     table = PUBLISHED_NAMES.get(type_)
     if not table or not any(re.search(table[0][0], name) for name in state):
-        return state
-
-    def rename(name: str) -> str:
+        return {name: name for name in state}
+    names: dict[str, str] = {}
+    for in_file in state:
+        name = in_file
         for published, ours in table:
             name = re.sub(published, ours, name)
-        return name
+        if not name:
+            continue
+        # Two names for one tensor: the second stays under a name that no network has, and is reported.
+        names[name if name not in names else f"second {name}"] = in_file
+    return names
 
-    return {rename(name): tensor for name, tensor in state.items()}
+
+def _as_in_file(missing: str, names: dict[str, str]) -> str:
+    """What the file would call a tensor that it lacks, told by the layer's other tensors; else our name."""
+    layer, _, leaf = missing.rpartition(".")
+    for name, in_file in names.items():
+        if name.rpartition(".")[0] == layer:
+            return f"{in_file.rpartition('.')[0]}.{leaf}"
+    return missing
 
 
 def about(path: Path) -> dict:

@@ -19,6 +19,16 @@ class GeneratorOptions(BaseModel):
     weights: Path | None = None
     """File to load: a published format of this network, or what training here wrote. Null: random weights."""
 
+    def resolved(self) -> GeneratorOptions:
+        """These options with nothing left open, for networks that can read sizes off their `weights`.
+
+        `Generator` keeps them as its `.options`.
+
+        Raises:
+            models.checkpoints.WeightsError: a file that cannot be read.
+        """
+        return self
+
 
 class Generator(nn.Module):
     """A network from compressed LR images to restored HR ones.
@@ -33,8 +43,8 @@ class Generator(nn.Module):
 
     def __init__(self, options: GeneratorOptions):
         super().__init__()
-        self.options = options
-        self.scale = options.scale
+        self.options = options.resolved()
+        self.scale = self.options.scale
 
     def forward(self, lr: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no forward")

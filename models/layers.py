@@ -47,6 +47,18 @@ class SpatialAttention(nn.Module):
         return features * torch.sigmoid(self.conv(torch.cat([strongest, mean], dim=1)))
 
 
+class RCAB(nn.Module):
+    """RCAN's residual channel attention block: 3×3 → ReLU → 3×3 → channel attention, plus a skip."""
+
+    def __init__(self, num_feat: int, reduction: int):
+        super().__init__()
+        self.convs = nn.Sequential(conv3(num_feat, num_feat), nn.ReLU(inplace=True), conv3(num_feat, num_feat))
+        self.attention = ChannelAttention(num_feat, reduction, bias=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.attention(self.convs(features))
+
+
 class ResidualGroup(nn.Module):
     """Blocks, then a 3×3 convolution, plus a skip from the group's input."""
 

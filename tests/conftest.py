@@ -6,7 +6,8 @@ import cv2
 import pytest
 import skimage.data
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode  # the one private import of the project (see below)
+from torch._subclasses.fake_tensor import FakeTensorMode  # private imports of torch stand in this file alone
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from utils.images import write_png
 
@@ -58,3 +59,20 @@ def fake_cuda():
                 torch.set_autocast_dtype("cuda", before[1])
 
     return context
+
+
+@pytest.fixture
+def largest_tensor():
+    """A context manager whose `elements` tells the size of the largest tensor that any operation inside returned."""
+
+    class LargestTensor(TorchDispatchMode):
+        elements = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            for value in result if isinstance(result, (tuple, list)) else (result,):
+                if isinstance(value, torch.Tensor):
+                    self.elements = max(self.elements, value.numel())
+            return result
+
+    return LargestTensor

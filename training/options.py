@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions, TrainDataOptions
-from models import AnyGeneratorOptions
+from models import AnyGeneratorOptions, GeneratorOptions
 from training.recipes import AnyRecipeOptions
 from training.schedules import ConstantSchedule, Schedule
 from utils.options import Section
@@ -129,6 +129,11 @@ class TrainOptions(Section):
     def folder(self) -> Path:
         """The run's folder."""
         return self.root / self.name
+
+    @field_validator("generator")
+    @classmethod
+    def _nothing_open(cls, generator: GeneratorOptions) -> GeneratorOptions:
+        return generator.resolved()
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainOptions:

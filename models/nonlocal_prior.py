@@ -1,0 +1,175 @@
+"""The non-local operator of CISR-PSI, in linear memory (Luo et al., Signal Processing 205, 2023).
+
+Every 3×3 patch of the guide looks for similar ones in the whole image; the patches of the compressed image
+are averaged with the weights found, those that look like block artefacts counting less.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MaskKind = Literal["clamped", "released"]
+
+RELEASED_WINDOW = 80
+"""The released program splits images of 80² = 6,400 pixels and more."""
+
+_OVERLAP = 10  # pixels by which a window reaches over the middle of the image
+_EDGE = 29  # gray levels: a Sobel norm from here on is an edge
+_EPSILON = 0.001
+_PATCH = 27  # values of a 3×3 RGB patch
+_HEAD = 32  # 27 + 2 values, filled up to a size that fused attention kernels are made for
+
+
+class NonLocalPrior(nn.Module):
+    """Non-local average of `z`, led by `guide`; its 88 parameters choose each patch's bandwidth η.
+
+    With the guide's patches g (all 3×3, stride 1, no padding; N_p of them), the patch i of the output is
+
+        Σ_j a_ij z_j / (Σ_j a_ij + 0.001),   a_ij = softmax_j(−‖g_i − g_j‖² / (η_i² + 1)) · mask_j
+
+    and overlapping patches are averaged. The similarity is the inner product of
+    [2g_i, −1, −‖g_i‖²]/(η_i² + 1) and [g_j, ‖g_j‖², 1]; numerator and denominator are the same sum over
+    [z_j·mask_j, mask_j]. So the operator is one fused attention: no N_p×N_p matrix, backward included.
+
+    Args:
+        window: images of `window`² pixels and more are split into four overlapping windows, each of them
+            again where it is still that large, as the released program does at 80. None: never split (linear
+            memory all the same, quadratic time).
+        mask: 1 − cos of two gradients reaches 2, so a patch's mask can be negative, a denominator can pass
+            through zero and a pixel explode. `clamped` cuts masks off at 0; `released` leaves them, as the
+            released program does.
+    """
+
+    def __init__(self, window: int | None = RELEASED_WINDOW, mask: MaskKind = "clamped"):
+        super().__init__()
+        self.window = window
+        self.mask = mask
+        self.bandwidth = nn.Sequential(nn.Conv2d(_PATCH, 3, 1), nn.ReLU(inplace=True), nn.Conv2d(3, 1, 1))
+
+    def forward(self, z: Tensor, guide: Tensor) -> Tensor:
+        """Restore `z`. Gradients reach the bandwidth's parameters only, not the images.
+
+        Args:
+            z: compressed image, `N×3×h×w`, RGB on 0–255.
+            guide: image of the same shape and range that the similarities are taken from.
+
+        Returns:
+            float32 of the same shape; computed in float32 inside autocast too. Sides below 3 are padded by
+            replication and cropped back.
+        """
+        height, width = z.shape[-2:]
+        margins = (0, max(0, 3 - width), 0, max(0, 3 - height))
+        with _no_autocast(z.device.type):
+            z, guide = z.detach().float(), guide.detach().float()
+            if any(margins):
+                z, guide = F.pad(z, margins, mode="replicate"), F.pad(guide, margins, mode="replicate")
+            return self._in_windows(z, guide)[..., :height, :width]
+
+    def _in_windows(self, z: Tensor, guide: Tensor) -> Tensor:
+        """Windows have one size and go through as a batch; each keeps its part of the image, unblended."""
+        height, width = z.shape[-2:]
+        side_h, tops = _split(height)
+        side_w, lefts = _split(width)
+        windows = len(tops) * len(lefts)
+        if self.window is None or height * width < self.window**2 or windows == 1:
+            return self._whole(z, guide)
+
+        def cut(image: Tensor) -> Tensor:
+            return torch.cat([image[..., y : y + side_h, x : x + side_w] for y in tops for x in lefts])
+
+        done = self._in_windows(cut(z), cut(guide)).chunk(windows)
+        rows = [_join(done[i : i + len(lefts)], width, dim=3) for i in range(0, windows, len(lefts))]
+        return _join(rows, height, dim=2)
+
+    def _whole(self, z: Tensor, guide: Tensor) -> Tensor:
+        height, width = z.shape[-2:]
+        mask = F.avg_pool2d(1 - block_artefacts(z, guide), 3, stride=1).flatten(2)
+        if self.mask == "clamped":
+            mask = mask.clamp(min=0)
+        patches = F.unfold(guide, 3)
+        eta = self.bandwidth(patches.unsqueeze(-1)).squeeze(-1)
+        sharpness = 1 / (eta.square() + 1)
+        # Distances stay when all patches move, and the smaller ‖g‖² is, the less of float32 is lost in it.
+        centred = patches - patches.mean(dim=-1, keepdim=True)
+        norms = centred.square().sum(dim=1, keepdim=True)
+        # ‖g_i‖² cancels in a softmax over j. Left out, backward would subtract large numbers to find that the
+        # rows sum to 1, and small η would get gradients of the wrong sign.
+        query = _tokens(2 * centred * sharpness, -sharpness, -sharpness * norms)
+        key = _tokens(centred, norms, torch.ones_like(norms))
+        value = _tokens(F.unfold(z, 3) * mask, mask)
+        sums = F.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1).transpose(1, 2)
+        restored = sums[:, :_PATCH] / (sums[:, _PATCH : _PATCH + 1] + _EPSILON)
+        overlap = _overlap(height, z.device)[:, None] * _overlap(width, z.device)
+        return F.fold(restored, (height, width), 3) / overlap
+
+
+def block_artefacts(z: Tensor, guide: Tensor) -> Tensor:
+    """How much each pixel of `z` looks like a block artefact: an edge that the guide has not, or has turned.
+
+    Args:
+        z, guide: `N×3×h×w`, RGB on 0–255.
+
+    Returns:
+        `N×1×h×w` in [0, 2]: 0 where `z` has no edge; else 1 − cos of the angle between the two gradients
+        where the guide has an edge, and 1 where it has none.
+    """
+    z_x, z_y = _gradients(z)
+    g_x, g_y = _gradients(guide)
+    # Not hypot: the square root of a sum of whole numbers is exact at the threshold.
+    z_norm, g_norm = (z_x.square() + z_y.square()).sqrt(), (g_x.square() + g_y.square()).sqrt()
+    cosine = (z_x * g_x + z_y * g_y + _EPSILON) / (z_norm * g_norm + _EPSILON)
+    return (z_norm >= _EDGE) * torch.where(g_norm >= _EDGE, 1 - cosine, 1)
+
+
+def _no_autocast(device_type: str) -> AbstractContextManager:
+    """Autocast switched off; nothing to switch on devices without it (`meta`, for shapes and FLOP counts)."""
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
+
+
+def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Sobel gradients of the rounded gray image, zeros around it; the far border is 1, as released."""
+    red, green, blue = (image / 255).split(1, dim=1)
+    gray = (16 + 65.481 * red + 128.553 * green + 24.966 * blue).round().clamp(0, 255)
+    padded = F.pad(gray, (1, 1, 1, 1))
+    upright = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
+    across = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
+    x = upright[..., 2:] - upright[..., :-2]
+    y = across[..., 2:, :] - across[..., :-2, :]
+    x[..., -1] = 1
+    y[..., -1, :] = 1
+    return x, y
+
+
+def _tokens(*columns: Tensor) -> Tensor:
+    """`N×columns×N_p`, several → one attention head `N×1×N_p×32`, filled up with zeros."""
+    # Padding also makes it contiguous: on other strides attention falls back to the N_p×N_p matrix.
+    joined = torch.cat(columns, dim=1).transpose(1, 2)
+    return F.pad(joined, (0, _HEAD - joined.shape[-1])).unsqueeze(1)
+
+
+def _overlap(size: int, device: torch.device) -> Tensor:
+    """How many windows of 3 cover each of `size` pixels along one axis."""
+    index = torch.arange(size, device=device)
+    return torch.minimum(index + 1, size - index).clamp(max=min(3, size - 2))
+
+
+def _split(size: int) -> tuple[int, list[int]]:
+    """Length and starts of the windows along one axis; all of it where two windows would not be shorter."""
+    side = size // 2 + _OVERLAP
+    return (side, [0, size - side]) if side < size else (size, [0])
+
+
+def _join(windows: list[Tensor] | tuple[Tensor, ...], size: int, dim: int) -> Tensor:
+    """The first half of the first window and, from the second one, the rest of the axis."""
+    if len(windows) == 1:
+        return windows[0]
+    first, second = windows
+    rest = size - size // 2
+    return torch.cat([first.narrow(dim, 0, size // 2), second.narrow(dim, second.shape[dim] - rest, rest)], dim)

@@ -1,0 +1,54 @@
+"""Pixel losses against their formulas in numpy."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from losses import PixelLoss, PixelLossOptions
+
+SR, HR = np.random.default_rng(0).random((2, 2, 3, 9, 7))
+FORMULAS = {
+    "l1": lambda d, eps: np.abs(d).mean(),
+    "mse": lambda d, eps: (d**2).mean(),
+    "charbonnier": lambda d, eps: np.sqrt(d**2 + eps).mean(),
+}
+
+
+@pytest.mark.parametrize("type_", FORMULAS)
+@pytest.mark.parametrize("value_range", [1, 255])
+@pytest.mark.parametrize("weight", [1.0, 0.1])
+def test_weighted_formula(type_, value_range, weight):
+    loss = PixelLoss(PixelLossOptions(type=type_, weight=weight, value_range=value_range, eps=1e-3))
+    expected = weight * FORMULAS[type_]((SR - HR) * value_range, 1e-3)
+    got = loss(torch.from_numpy(SR), torch.from_numpy(HR))
+    assert got.shape == ()
+    assert got.item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("type_", FORMULAS)
+def test_float32_whatever_comes_in(type_):
+    sr, hr = torch.full((4, 3, 64, 64), 0.5, dtype=torch.bfloat16), torch.full((4, 3, 64, 64), 0.501)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = PixelLoss(PixelLossOptions(type=type_, value_range=255))(sr, hr)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(FORMULAS[type_](np.array(0.001 * 255), 1e-6), rel=1e-3)
+
+
+def test_charbonnier_has_a_gradient_where_images_are_equal():
+    sr = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    PixelLoss(PixelLossOptions(type="charbonnier"))(sr, torch.zeros(1, 3, 4, 4)).backward()
+    assert torch.equal(sr.grad, torch.zeros_like(sr))
+
+
+def test_images_of_two_shapes_are_refused():
+    with pytest.raises(ValueError, match="must have one shape"):
+        PixelLoss(PixelLossOptions(type="l1"))(torch.zeros(2, 3, 4, 4), torch.zeros(1, 3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"type": "l2"}, {"type": "l1", "value_range": 100}, {"type": "l1", "wieght": 1}]
+)
+def test_wrong_options_are_refused(options):
+    with pytest.raises(ValidationError):
+        PixelLossOptions(**options)
