@@ -30,6 +30,15 @@ from training.run_folder import RunFolder, read_checkpoint  # noqa: E402
 
 CISRNET = {"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1, "fine_groups": 1,
            "fine_blocks": 1}  # fmt: skip
+CISR_PSI = {
+    "type": "cisr_psi",
+    "scale": 2,
+    "num_feat": 8,
+    "reduction": 4,
+    "arm_groups": 1,
+    "rem_groups": 1,
+    "blocks": 1,
+}
 L1 = {"type": "l1", "value_range": 255}
 
 # Recipe -> its generator and its stages' recipes; one entry makes a recipe part of the soak and of the tests.
@@ -42,6 +51,7 @@ EXPERIMENTS: dict[str, tuple[dict, list[dict]]] = {
             {"type": "coarse_to_fine", "part": "whole", "pixel": L1},
         ],
     ),
+    "unfolding": (CISR_PSI, [{"type": "nonlocal_prior"}, {"type": "unfolding", "lambda_every": 20}]),
 }
 
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.codecs import parse
 from data.options import TrainDataOptions
+from data.resize import imresize_float
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
 
@@ -23,14 +24,15 @@ class PatchDataset(Dataset):
     """LR and HR patches of a prepared store; sample k is a pure function of (seed, k).
 
     `dataset[k]` → `{"lr": p×p×3, "hr": (p·scale)×(p·scale)×3}`, uint8 RGB; `__getitems__` stacks a batch in front.
+    With `clean_lr`, also `"clean_lr"`: p×p×3 float32 on 0–255, MATLAB's bicubic of the HR patch, not rounded.
 
     Raises:
         StoreError: the store is not whole, or an image is smaller than a patch (named).
         ImageError: the HR folder is missing or empty.
     """
 
-    def __init__(self, options: TrainDataOptions, scale: int, seed: int):
-        self.options, self.scale, self.seed = options, scale, seed
+    def __init__(self, options: TrainDataOptions, scale: int, seed: int, *, clean_lr: bool = False):
+        self.options, self.scale, self.seed, self.clean_lr = options, scale, seed, clean_lr
         self.codecs = [parse(spec) for spec in options.compressions]
         self.on_the_fly = options.compress == "on_the_fly"
         specs = ["none"] if self.on_the_fly else [str(codec) for codec in self.codecs]
@@ -76,7 +78,11 @@ class PatchDataset(Dataset):
         hr = np.empty((len(ks), side * self.scale, side * self.scale, 3), np.uint8)
         for place, k in enumerate(ks):
             lr[place], hr[place] = self._draw(k)
-        return {"lr": torch.from_numpy(lr), "hr": torch.from_numpy(hr)}
+        batch = {"lr": torch.from_numpy(lr), "hr": torch.from_numpy(hr)}
+        if self.clean_lr:
+            clean = np.stack([imresize_float(patch, 1 / self.scale) for patch in hr])
+            batch["clean_lr"] = torch.from_numpy(clean.astype(np.float32))
+        return batch
 
     def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         image = image_of_sample(self.seed, k, len(self.names))

@@ -178,7 +178,7 @@ def export_weights(module: nn.Module, about: dict[str, str | int | float]) -> by
     options = getattr(module, "options", None)
     if options is not None:
         about = {**about, "generator": options.model_dump(mode="json", exclude={"weights"})}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
     return save(tensors, {"about": json.dumps(about)})
 
 

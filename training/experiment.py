@@ -47,7 +47,6 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         for stage in options.stages[first:]:
             RECIPES[stage.recipe.type].check(stage.recipe)
         prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
-        dataset = PatchDataset(options.data.train, options.generator.scale, options.seed)
         for position in range(first, len(options.stages)):
             stage = options.stages[position]
             # Same start for every process and every resume; the recipes themselves draw no random numbers.
@@ -61,6 +60,8 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
                 folders[position].make()
                 write_atomically(folders[position].folder / "options.yml", to_yaml(options).encode())
             runtime.accelerator.wait_for_everyone()
+            clean_lr = RECIPES[stage.recipe.type].needs_clean_lr
+            dataset = PatchDataset(options.data.train, options.generator.scale, options.seed, clean_lr=clean_lr)
             trainer = Trainer(options, position, generator, dataset, folders[position], runtime)
             if state is not None:
                 trainer.load_state(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,10 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from training.optimizers import build_optimizer, set_learning_rate
 from utils.options import Section
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from models import Generator
+    from training.options import StageOptions
+    from training.runtime import Runtime
 
 Batch = dict[str, Tensor]
 
@@ -40,6 +45,8 @@ class Recipe(ABC):
     """
 
     Options: ClassVar[type[RecipeOptions]]
+    needs_clean_lr: ClassVar[bool] = False
+    """Whether batches must hold `clean_lr`, the uncompressed LR patch (float N×3×h×w in [0, 1])."""
     networks: dict[str, nn.Module]
     """Everything that a checkpoint must hold, by name; `generator` among them."""
     optimizers: dict[str, Optimizer]
@@ -84,3 +91,41 @@ def clip_gradients(accelerator: Accelerator, parameters: list[nn.Parameter], mos
         return None
     norm = accelerator.clip_grad_norm_(parameters, most)
     return torch.as_tensor(norm, device=accelerator.device).detach()
+
+
+class OneStepRecipe(Recipe):
+    """A recipe with one step, one optimiser and one backward pass per micro-batch: it only says what the losses are."""
+
+    def __init__(self, generator: Generator, step: nn.Module, stage: StageOptions, runtime: Runtime):
+        """`step` is what is trained: its parameters that need gradients, at this moment."""
+        self.stage, self.runtime = stage, runtime
+        self.networks = {"generator": runtime.place(generator)}
+        self.trained = [parameter for parameter in step.parameters() if parameter.requires_grad]
+        optimizer = build_optimizer(stage.optimizer, self.trained, fused=runtime.fused)
+        self.step, self.optimizer = runtime.prepare(step, optimizer)
+        self.optimizers = {"generator": self.optimizer}
+
+    @abstractmethod
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Forward and losses of one micro-batch: weighted terms by name, their sum as `loss`."""
+
+    def set_iteration(self, iteration: int) -> None:
+        factor = self.stage.schedule.factor(iteration, self.stage.iterations)
+        set_learning_rate(self.optimizer, self.stage.optimizer.lr * factor)
+
+    def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
+        return self.optimize(micro_batches, self.terms)
+
+    def optimize(self, micro_batches: list[Batch], terms_of: Callable[[Batch], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """One optimiser step on the mean of the micro-batches' losses; their terms and, if clipped, `grad_norm`."""
+        accelerator = self.runtime.accelerator
+        share = 1 / len(micro_batches)
+        total: dict[str, Tensor] = {}
+        self.optimizer.zero_grad(set_to_none=True)
+        for batch in each_micro_batch(accelerator, self.step, micro_batches):
+            terms = terms_of(batch)
+            accelerator.backward(terms["loss"] * share)
+            add_terms(total, terms, share)
+        norm = clip_gradients(accelerator, self.trained, self.stage.clip_grad_norm)
+        self.optimizer.step()
+        return total if norm is None else {**total, "grad_norm": norm}

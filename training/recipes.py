@@ -7,14 +7,18 @@ from typing import Annotated, Union
 from pydantic import Field
 
 from training.coarse_to_fine import CoarseToFine
+from training.nonlocal_prior import NonLocalPriorTraining
 from training.recipe import Recipe
 from training.supervised import Supervised
+from training.unfolding import Unfolding
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.Options.model_fields["type"].default: recipe
     for recipe in (
         Supervised,
         CoarseToFine,
+        NonLocalPriorTraining,
+        Unfolding,
     )
 }
 AnyRecipeOptions = Annotated[

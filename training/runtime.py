@@ -77,7 +77,7 @@ class Runtime:
         return (torch.compile(step) if self.options.compile else step), optimizer
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """uint8 N×h×w×3 from the loader to float N×3×h×w in [0, 1] on the device, without waiting for the copy."""
+        """N×h×w×3 on 0–255 from the loader to float N×3×h×w in [0, 1] on the device, without waiting for the copy."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return {
             name: images.to(self.device, non_blocking=True)

