@@ -32,7 +32,7 @@ from models import CISRPSI, build_generator
 from models.cisr_psi import bicubic_up
 from models.nonlocal_prior import NonLocalPrior, block_artefacts
 
-SCALE, PATCH, BATCH = 2, 48, 16
+SCALE, PATCH = 2, 48
 
 
 class DensePrior(NonLocalPrior):
@@ -66,27 +66,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; default: all")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each form (default 5)")
+    parser.add_argument("--batch", type=int, default=16, choices=range(1, 17), metavar="N", help="default 16")
     parser.add_argument("--peak", choices=["fused", "dense"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     if unknown := set(args.parts) - set(parts):
         parser.error(f"no part {', '.join(sorted(unknown))}; known: {', '.join(parts)}")
     if args.peak:
-        print(peak_extra_memory(args.peak))
+        print(peak_extra_memory(args.peak, args.batch))
         return
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {BATCH}×3×{PATCH}×{PATCH}")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.batch}×3×{PATCH}×{PATCH}")
     for part in args.parts or parts:
-        parts[part](args.runs)
+        parts[part](args.runs, args.batch)
 
 
-def operator(runs: int) -> None:
-    z, guide = images()
+def operator(runs: int, batch: int) -> None:
+    z, guide = images(batch)
     with torch.inference_mode():
         compare("operator", {kind: partial(prior(kind), z, guide) for kind in ("dense", "fused")}, runs)
 
 
-def memory(runs: int) -> None:
-    del runs
-    command = [sys.executable, __file__, "--peak"]
+def memory(_: int, batch: int) -> None:
+    command = [sys.executable, __file__, "--batch", str(batch), "--peak"]
     peak = {
         kind: float(subprocess.run([*command, kind], check=True, capture_output=True, text=True).stdout)
         for kind in ("dense", "fused")
@@ -96,10 +96,9 @@ def memory(runs: int) -> None:
     print(f"memory: fused needs 1/{peak['dense'] / peak['fused']:.1f} of dense")
 
 
-def accuracy(runs: int) -> None:
+def accuracy(_: int, batch: int) -> None:
     """Largest and mean distance of both forms from the dense one in float64, on 0–255."""
-    del runs
-    z, guide = images()
+    z, guide = images(batch)
     for case, shrink in {"η as initialised": 1.0, "η = 0": 0.0}.items():
         found = {}
         for kind in ("dense", "fused", "referee"):
@@ -113,26 +112,26 @@ def accuracy(runs: int) -> None:
             print(f"accuracy, {case}: {kind} float32 to float64: max {off.max():.2e}, mean {off.mean():.2e}")
 
 
-def forward(runs: int) -> None:
-    lr = images()[0] / 255
+def forward(runs: int, batch: int) -> None:
+    lr = images(batch)[0] / 255
     with torch.inference_mode():
         calls = {kind: partial(network(kind).eval(), lr) for kind in ("dense", "fused")}
         compare("whole forward, full ×2", calls, runs)
 
 
-def training(runs: int) -> None:
-    lr = images()[0] / 255
+def training(runs: int, batch: int) -> None:
+    lr = images(batch)[0] / 255
     clean, hr = lr, bicubic_up(lr, SCALE)  # time does not depend on the targets
     calls = {}
     for kind in ("dense", "fused"):
         model = network(kind).train()
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimiser = torch.optim.Adam(trained, lr=1e-4)
-        calls[kind] = partial(batch, model, optimiser, lr, clean, hr, skip_zero=kind == "fused")
+        calls[kind] = partial(train_batch, model, optimiser, lr, clean, hr, skip_zero=kind == "fused")
     compare("training batch (dense: as released, step 0 with backward too)", calls, runs)
 
 
-def batch(
+def train_batch(
     model: CISRPSI,
     optimiser: torch.optim.Optimizer,
     lr: Tensor,
@@ -171,9 +170,9 @@ def compare(name: str, calls: dict[str, Callable[[], object]], runs: int) -> Non
     print(f"{name}: {ratio:.2f} times faster by the medians, {best:.2f} by the fastest runs", flush=True)
 
 
-def peak_extra_memory(kind: str) -> float:
+def peak_extra_memory(kind: str, batch: int) -> float:
     """MiB by which one call raises this process's peak above its size before the call."""
-    z, guide = images()
+    z, guide = images(batch)
     module = prior(kind)
     with torch.inference_mode():
         module(z[:1, :, :8, :8], guide[:1, :, :8, :8])  # libraries start here, not in the figure
@@ -207,14 +206,14 @@ def network(kind: str) -> CISRPSI:
     return model
 
 
-def images() -> tuple[Tensor, Tensor]:
-    """Compressed crops and the guide of the first unfolding step, `16×3×48×48` on 0–255."""
+def images(batch: int) -> tuple[Tensor, Tensor]:
+    """Compressed crops and the guide of the first unfolding step, `batch×3×48×48` on 0–255."""
     buffer = io.BytesIO()
     Image.fromarray(data.astronaut()).save(buffer, "JPEG", quality=10)
     with Image.open(buffer) as image:
         photo = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
     corners = [(y, x) for y in range(0, 400, 100) for x in range(0, 400, 100)]
-    z = torch.stack([photo[:, y : y + PATCH, x : x + PATCH] for y, x in corners])
+    z = torch.stack([photo[:, y : y + PATCH, x : x + PATCH] for y, x in corners[:batch]])
     return z, F.interpolate(bicubic_up(z, SCALE), size=(PATCH, PATCH), mode="bicubic")
 
 

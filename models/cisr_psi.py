@@ -160,6 +160,12 @@ class CISRPSI(Generator):
         y_hat = self.arm(z, x_hat * 255)
         return y_hat / 255, self.rem(z, y_hat) / 255
 
+    def start_as_interpolation(self) -> None:
+        """Neither module adds anything yet: x̂ is the bicubic upscaling of a mean of the REM's three inputs."""
+        for last in (self.arm.tail[-1], self.rem.last):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
     def nonlocal_prior(self, z: Tensor, guide: Tensor) -> Tensor:
         """The ARM's non-local operator by itself, on 0–255, without gradient; see `NonLocalPrior`."""
         with torch.no_grad():

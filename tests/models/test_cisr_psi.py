@@ -193,3 +193,16 @@ def test_own_export_round_trip(tmp_path):
     load_weights(other, path)
     for name, tensor in model.state_dict().items():
         assert torch.equal(other.state_dict()[name], tensor)
+
+
+def test_can_start_as_an_interpolation():
+    model = small()
+    model.start_as_interpolation()
+    z = torch.rand(1, 3, 9, 8) * 255
+    with torch.no_grad():
+        restored, sr = model.unfold(z / 255)[0]
+        restored, sr = restored * 255, sr * 255
+        prior = model.rem.prior(z, restored)
+        combined = model.rem.combine(torch.cat([z, restored, prior], dim=1))
+    torch.testing.assert_close(sr, bicubic_up(combined, 2), atol=1e-2, rtol=0)
+    assert (restored - z).abs().mean() < z.std()  # a mean of the image, of its round trip and of its prior
