@@ -21,3 +21,11 @@ def test_works_on_batches_of_any_float_type():
     lr = torch.rand(2, 3, 7, 5, dtype=torch.float32)
     sr = build_generator({"type": "bicubic", "scale": 2})(lr)
     assert sr.shape == (2, 3, 14, 10) and sr.dtype == lr.dtype
+
+
+def test_stays_on_its_device(fake_cuda):
+    with fake_cuda():
+        with torch.device("cuda"):
+            network, lr = build_generator({"type": "bicubic", "scale": 3}), torch.empty(1, 3, 6, 7)
+        sr = network(lr)
+    assert sr.device.type == "cuda" and sr.shape == (1, 3, 18, 21)
