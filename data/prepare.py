@@ -40,7 +40,7 @@ from utils.files import locked
 from utils.images import image_size, read_image
 from utils.options import OptionsError, apply_overrides, read_with_bases, validate
 
-HEVC_MULTIPLE = 8  # the seed's HM encoder needs sizes that are multiples of the smallest coding unit
+HEVC_MULTIPLE = 8  # HM needs sizes that are multiples of its smallest coding unit, as SubjectiveQE-ESRGAN crops them
 
 
 @dataclass(frozen=True)

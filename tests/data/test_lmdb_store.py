@@ -21,7 +21,7 @@ def images(sizes=((40, 56), (33, 24), (16, 16))):
 
 
 def build(folder: Path, contents: dict, *, meta=None, suffix=".png") -> Path:
-    """An LMDB folder as the seed's script makes it: cv2 encodes BGR; bytes are stored as they are."""
+    """An LMDB folder as SubjectiveQE-ESRGAN's script makes it: cv2 encodes BGR; bytes are stored as they are."""
     environment = lmdb.open(str(folder), map_size=1 << 24)
     lines = []
     with environment.begin(write=True) as transaction:
