@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,18 +27,20 @@ class Range:
         return f"{self.low}..{self.high}"
 
 
-class Codec:
+class Codec(ABC):
     """One way to compress an image. Images are uint8 HWC RGB; `str(codec)` is the spec that `parse` reads."""
 
     is_range = False
+    size_multiple = 1
+    """Sides of training images are cropped to multiples of this before they are encoded."""
 
     def draw(self, rng: np.random.Generator) -> Codec:
         """Return a codec of one quality: this one, with nothing taken from `rng`, if it has no range."""
         return self
 
+    @abstractmethod
     def describe(self) -> str:
         """Return what makes the bytes, for a record: encoder, version, settings."""
-        raise NotImplementedError
 
     def encode(self, image: np.ndarray) -> bytes:
         """Return the compressed image as a whole file or stream of its format.
@@ -47,16 +50,17 @@ class Codec:
         """
         return self._encode(self._checked(image))
 
+    @abstractmethod
     def decode(self, data: bytes) -> np.ndarray:
         """Return the image of `encode`'s bytes, in its size. Raises CodecError on other or damaged bytes."""
-        raise NotImplementedError
 
     def compress(self, image: np.ndarray) -> np.ndarray:
         """Return `decode(encode(image))`. Raises CodecError as they do."""
         return self.decode(self.encode(image))
 
+    @abstractmethod
     def _encode(self, image: np.ndarray) -> bytes:
-        raise NotImplementedError
+        """`encode` of an image that is checked."""
 
     def _checked(self, image: np.ndarray) -> np.ndarray:
         if self.is_range:

@@ -164,6 +164,10 @@ class Chain(Codec):
     def is_range(self) -> bool:
         return any(codec.is_range for codec in self.codecs)
 
+    @property
+    def size_multiple(self) -> int:
+        return max(codec.size_multiple for codec in self.codecs)
+
     def draw(self, rng: np.random.Generator) -> Codec:
         return Chain(tuple(codec.draw(rng) for codec in self.codecs)) if self.is_range else self
 

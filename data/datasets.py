@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
         num_workers=workers,
         collate_fn=_as_drawn,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_start_worker if workers else None,
         prefetch_factor=4 if workers else None,
         generator=torch.Generator(),  # its own: a loader draws a seed when it starts, also at every resume
     )
@@ -161,8 +162,13 @@ def _as_drawn(batch: Batch) -> Batch:
     return batch  # __getitems__ has stacked it already
 
 
-def _one_thread(_worker: int) -> None:
+def _start_worker(_number: int) -> None:
     import cv2
+
+    # Ctrl-C, and a scheduler's SIGTERM, reach the whole process group. The training process decides what they mean, and
+    # needs its batches to finish the iteration; a worker leaves when it is told to, or at a second SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -45,6 +45,7 @@ class Hevc(QualityCodec):
     full_range: bool = False
 
     name, lowest, highest = "hevc", 0, 51
+    size_multiple = 8  # HM's smallest coding unit; SubjectiveQE-ESRGAN crops its data set so
 
     def __str__(self) -> str:
         return super().__str__() + ("full" if self.full_range else "")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import re
 import shutil
 import signal
 import sys
@@ -39,8 +38,6 @@ from utils.errors import UserError
 from utils.files import locked
 from utils.images import image_size, read_image
 from utils.options import OptionsError, apply_overrides, read_with_bases, validate
-
-HEVC_MULTIPLE = 8  # HM needs sizes that are multiples of its smallest coding unit, as SubjectiveQE-ESRGAN crops them
 
 
 @dataclass(frozen=True)
@@ -79,14 +76,14 @@ def prepare(
     with locked(store / ".lock", wait=True):
         tasks = [Task(*todo, store) for todo in missing(images, store, kinds)]
         if tasks:
-            _check_disk(tasks, scale)
+            _check_disk(tasks)
         failures = _work(tasks, jobs or len(os.sched_getaffinity(0)), progress)
         for kind in kinds:
             finish(images, store, kind)
     return failures
 
 
-def _check_disk(tasks: list[Task], scale: int) -> None:
+def _check_disk(tasks: list[Task]) -> None:
     """Refuse before any work when the maps to be made do not fit on the disk."""
     needed = 0
     for task in tasks:
@@ -130,9 +127,9 @@ def make(task: Task) -> str | None:
 def _compressed(clean: np.ndarray, spec: str) -> tuple[np.ndarray, dict[str, float]]:
     if spec == "none":
         return clean, {}
-    if re.search("hevc|hm", spec) and min(clean.shape[:2]) >= HEVC_MULTIPLE:
-        clean = modcrop(clean, HEVC_MULTIPLE)
     codec = parse(spec)
+    if min(clean.shape[:2]) >= codec.size_multiple:
+        clean = modcrop(clean, codec.size_multiple)
     data = codec.encode(clean)
     pixels = codec.decode(data)
     rate = 8 * len(data) / (clean.shape[0] * clean.shape[1])

@@ -37,13 +37,13 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
     """
     runtime = Runtime(options.runtime)
     folders = [RunFolder(options.folder / stage.name) for stage in options.stages]
+    # Names and file headers only, so that a mistake shows before anything slow and before anything is written.
+    image_names(options.data.train)
+    Validator(options.data.validation, options.generator.scale, "matlab", runtime)
     with ExitStack() as held:
         if runtime.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
         first, state = _starting_point(options, folders, resume, say=runtime.is_main)
-        # Names and file headers only, so that a mistake shows before anything slow.
-        image_names(options.data.train)
-        Validator(options.data.validation, options.generator.scale, "matlab", runtime)
         for stage in options.stages[first:]:
             RECIPES[stage.recipe.type].check(stage.recipe)
         prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
@@ -106,7 +106,12 @@ def _starting_point(
         names = [stage.name for stage in options.stages]
         if state["stage"] not in names:
             raise CheckpointError(f"{resume}: of stage {state['stage']!r}; this experiment's are {', '.join(names)}")
-        return names.index(state["stage"]), _announced(state, options, resume, say)
+        position = names.index(state["stage"])
+        newer = [folders[position].checkpoint(i) for i in folders[position].iterations() if i > state["iteration"]]
+        newer += [folder.checkpoint(i) for folder in folders[position + 1 :] for i in folder.iterations()]
+        if newer:  # the next `--resume auto` would take it up again
+            raise UserError(f"{resume}: {newer[0]} is newer; move it away, or choose another `name` to branch off")
+        return position, _announced(state, options, resume, say)
     for position in reversed(range(len(folders))):
         state, damaged = folders[position].newest()
         for line in damaged if say else ():

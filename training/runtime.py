@@ -73,7 +73,7 @@ class Runtime:
 
     def prepare(self, step: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
         """The step wrapped for processes, precision and compilation, and its optimiser with it."""
-        step, optimizer = self.accelerator.prepare(self.place(step), optimizer)
+        step, optimizer = self.accelerator.prepare(step, optimizer)
         return (torch.compile(step) if self.options.compile else step), optimizer
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -86,7 +86,7 @@ class Trainer:
 
         Raises:
             Stopped: after SIGTERM or SIGINT, once the iteration is finished and saved.
-            UserError: the loss is not finite; nothing bad was saved.
+            UserError: the loss or the weights are not finite; nothing bad was saved.
         """
         stage = self.stage
         progress = Progress(
@@ -182,6 +182,13 @@ class Trainer:
         }
         return {**dict(zip(names, values.tolist())), **rates}
 
+    def _check_weights(self) -> None:
+        """Nothing is kept whose weights are not finite: a finite loss can have gradients that are not."""
+        networks = self.recipe.networks.values()
+        finite = torch.stack([p.detach().isfinite().all() for network in networks for p in network.parameters()]).all()
+        self.first_bad = torch.where(~finite & (self.first_bad < 0), self.iteration, self.first_bad)
+        self._check_finite()
+
     def _check_finite(self) -> None:
         first = self.first_bad
         if self.runtime.ranks > 1:
@@ -198,9 +205,9 @@ class Trainer:
             else "no checkpoint was saved yet"
         )
         raise UserError(
-            f"the loss was not finite at iteration {iteration} of stage {self.stage.name!r} (learning rate "
-            f"{self.stage.optimizer.lr * factor:g}); {good}; lower optimizer.lr, set clip_grad_norm, or use "
-            "runtime.precision fp32"
+            f"the loss or the weights were not finite at iteration {iteration} of stage {self.stage.name!r} "
+            f"(learning rate {self.stage.optimizer.lr * factor:g}); {good}; lower optimizer.lr, set clip_grad_norm, "
+            "or use runtime.precision fp32"
         )
 
     # --------------------------------------------------------------------------------------- validate and save
@@ -211,7 +218,7 @@ class Trainer:
         return self.generator if self.ema is None else self.ema.module
 
     def _validate(self, progress: Progress) -> None:
-        self._check_finite()
+        self._check_weights()
         if not self.validator.items:
             return
         validation = self.validator(self.shown_generator)
@@ -223,7 +230,7 @@ class Trainer:
             self.ranking = self.folder.save_best(self._weights(), self.iteration, self.ranking, keep)
 
     def _save(self) -> None:
-        self._check_finite()
+        self._check_weights()
         if self.runtime.is_main:
             weights = self._weights()
             if not self.validator.items:

@@ -44,6 +44,47 @@ def test_a_signal_finishes_the_iteration_saves_and_sets_the_status(photos, tmp_p
     assert stage(options).iterations()[-1] == iteration + 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_stops_as_well(photos, tmp_path, number):
+    """Ctrl-C in a terminal reaches the loader's workers too; they must not leave before the iteration is done."""
+    options = experiment("supervised", tmp_path / "a", photos, 100_000, checkpoint={"every": 100_000}, log_every=1)
+    command = [sys.executable, "train.py", "--options", str(options), "data.train.workers=2"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    log = stage(options).folder / "train.log"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and "iteration 3" in log.read_text()) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "Traceback" not in errors, errors
+    assert len(stage(options).iterations()) == 1
+
+
+def test_going_back_to_an_older_checkpoint_asks_for_the_newer_ones_to_be_moved(photos, tmp_path):
+    options = experiment("supervised", tmp_path / "a", photos, 4)
+    finish(options)
+    older, newer = (stage(options).checkpoint(iteration) for iteration in (3, 4))
+    process = start(options, "--resume", str(older))
+    _, errors = process.communicate()
+    assert process.returncode == 2 and f"{newer} is newer; move it away" in errors
+    newer.rename(tmp_path / "kept.pt")
+    finish(options, "--resume", str(older))
+    assert read_checkpoint(newer)["iteration"] == 4
+    finish(options, "--resume", str(older), "name=branch")
+
+
+def test_weights_that_are_not_finite_are_never_saved(photos, tmp_path):
+    """The step that spoils the weights has a finite loss: here the last one before the save."""
+    options = experiment("supervised", tmp_path / "a", photos, 1, ema=None, clip_grad_norm=None)
+    process = start(options, "stages.0.optimizer={type: sgd, lr: 1e30, weight_decay: 3e38}")
+    _, errors = process.communicate()
+    assert process.returncode == 2 and "the weights were not finite at iteration 1" in errors, errors
+    assert stage(options).iterations() == [] and not stage(options).last.exists() and not stage(options).best.exists()
+
+
 def test_a_loss_that_is_not_finite_stops_before_anything_bad_is_saved(photos, tmp_path):
     options = experiment("supervised", tmp_path / "a", photos, 40, log_every=7, clip_grad_norm=None, ema=None)
     finish(options, "stages.0.iterations=10")
@@ -51,7 +92,9 @@ def test_a_loss_that_is_not_finite_stops_before_anything_bad_is_saved(photos, tm
     _, errors = process.communicate()
     assert process.returncode == 2 and "Traceback" not in errors
     found = re.search(
-        r"error: the loss was not finite at iteration (\d+) of stage 'stage0' \(learning rate [\d.e+]+\)", errors
+        r"error: the loss or the weights were not finite at iteration (\d+) of stage 'stage0' "
+        r"\(learning rate [\d.e+]+\)",
+        errors,
     )
     assert found and 10 < int(found[1]) <= 14, errors
     assert f"last good checkpoint is {stage(options).checkpoint(10)}" in errors
