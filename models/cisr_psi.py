@@ -161,10 +161,13 @@ class CISRPSI(Generator):
         return y_hat / 255, self.rem(z, y_hat) / 255
 
     def start_as_interpolation(self) -> None:
-        """Neither module adds anything yet: x̂ is the bicubic upscaling of a mean of the REM's three inputs."""
+        """Neither module adds anything yet, and their means lean on z and on ŷ: x̂ is nearly bicubic(z)."""
         for last in (self.arm.tail[-1], self.rem.last):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        for combine, image in ((self.arm.combine, 0), (self.rem.combine, 1)):
+            with torch.no_grad():
+                combine.weigh[-1].bias[image] = 3.0  # about nine tenths of the softmax
 
     def nonlocal_prior(self, z: Tensor, guide: Tensor) -> Tensor:
         """The ARM's non-local operator by itself, on 0–255, without gradient; see `NonLocalPrior`."""

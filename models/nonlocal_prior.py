@@ -22,6 +22,7 @@ _OVERLAP = 10  # pixels by which a window reaches over the middle of the image
 _EDGE = 29  # gray levels: a Sobel norm from here on is an edge
 _EPSILON = 0.001
 _PATCH = 27  # values of a 3×3 RGB patch
+_BLOCK = 1 << 22  # similarities held at once in the released arithmetic: 16 MiB
 _HEAD = 32  # 27 + 2 values, filled up to a size that fused attention kernels are made for
 
 
@@ -41,8 +42,10 @@ class NonLocalPrior(nn.Module):
             again where it is still that large, as the released program does at 80. None: never split (linear
             memory all the same, quadratic time).
         mask: 1 − cos of two gradients reaches 2, so a patch's mask can be negative, a denominator can pass
-            through zero and a pixel explode. `clamped` cuts masks off at 0; `released` leaves them, as the
-            released program does.
+            through zero and a pixel explode. `clamped` cuts masks off at 0. `released` leaves them, and takes
+            distances between patches that are not centred, as the released program does: its float32 rounding is
+            seen at small η (up to 0.03 of 255), so its outputs can be met only that way. Row by row in blocks,
+            in linear memory too when no gradient is asked for, but slower than the fused attention.
     """
 
     def __init__(self, window: int | None = RELEASED_WINDOW, mask: MaskKind = "clamped"):
@@ -93,19 +96,38 @@ class NonLocalPrior(nn.Module):
             mask = mask.clamp(min=0)
         patches = F.unfold(guide, 3)
         eta = self.bandwidth(patches.unsqueeze(-1)).squeeze(-1)
-        sharpness = 1 / (eta.square() + 1)
-        # Distances stay when all patches move, and the smaller ‖g‖² is, the less of float32 is lost in it.
-        centred = patches - patches.mean(dim=-1, keepdim=True)
-        norms = centred.square().sum(dim=1, keepdim=True)
-        # ‖g_i‖² cancels in a softmax over j. Left out, backward would subtract large numbers to find that the
-        # rows sum to 1, and small η would get gradients of the wrong sign.
-        query = _tokens(2 * centred * sharpness, -sharpness, -sharpness * norms)
-        key = _tokens(centred, norms, torch.ones_like(norms))
-        value = _tokens(F.unfold(z, 3) * mask, mask)
-        sums = F.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1).transpose(1, 2)
-        restored = sums[:, :_PATCH] / (sums[:, _PATCH : _PATCH + 1] + _EPSILON)
+        value = torch.cat([F.unfold(z, 3) * mask, mask], dim=1)
+        sums = (_sums_as_released if self.mask == "released" else _fused_sums)(patches, eta, value)
+        restored = sums[:, :_PATCH] / (sums[:, _PATCH:] + _EPSILON)
         overlap = _overlap(height, z.device)[:, None] * _overlap(width, z.device)
         return F.fold(restored, (height, width), 3) / overlap
+
+
+def _fused_sums(patches: Tensor, eta: Tensor, value: Tensor) -> Tensor:
+    """`value` (`N×28×N_p`) averaged with each patch's softmax weights, as one attention."""
+    sharpness = 1 / (eta.square() + 1)
+    # Distances stay when all patches move, and the smaller ‖g‖² is, the less of float32 is lost in it.
+    centred = patches - patches.mean(dim=-1, keepdim=True)
+    norms = centred.square().sum(dim=1, keepdim=True)
+    # ‖g_i‖² cancels in a softmax over j. Left out, backward would subtract large numbers to find that the
+    # rows sum to 1, and small η would get gradients of the wrong sign.
+    query = _tokens(2 * centred * sharpness, -sharpness, -sharpness * norms)
+    key = _tokens(centred, norms, torch.ones_like(norms))
+    sums = F.scaled_dot_product_attention(query, key, _tokens(value), scale=1.0)
+    return sums.squeeze(1).transpose(1, 2)[:, : _PATCH + 1]
+
+
+def _sums_as_released(patches: Tensor, eta: Tensor, value: Tensor) -> Tensor:
+    """The same with distances rounded as in the released program, a block of rows at a time."""
+    rows = max(1, _BLOCK // patches.shape[-1])
+    norms = patches.square().sum(dim=1)
+    images = []
+    for g, norm, width, v in zip(patches, norms, eta.squeeze(1).square() + 1, value.transpose(1, 2), strict=True):
+        blocks = zip(g.T.split(rows), norm[:, None].split(rows), width[:, None].split(rows), strict=True)
+        images.append(
+            torch.cat([(-(-2 * g_i @ g + norm_i + norm) / width_i).softmax(-1) @ v for g_i, norm_i, width_i in blocks])
+        )
+    return torch.stack(images).transpose(1, 2)
 
 
 def block_artefacts(z: Tensor, guide: Tensor) -> Tensor:

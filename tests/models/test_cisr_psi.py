@@ -205,4 +205,4 @@ def test_can_start_as_an_interpolation():
         prior = model.rem.prior(z, restored)
         combined = model.rem.combine(torch.cat([z, restored, prior], dim=1))
     torch.testing.assert_close(sr, bicubic_up(combined, 2), atol=1e-2, rtol=0)
-    assert (restored - z).abs().mean() < z.std()  # a mean of the image, of its round trip and of its prior
+    assert (restored - z).abs().mean() < z.std() / 4  # its mean leans on the image itself

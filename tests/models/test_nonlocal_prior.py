@@ -54,13 +54,7 @@ def test_released_prior_its_block_map_and_its_output():
     z, guide = golden["input"], golden["guide"]
     assert (block_artefacts(z, guide) - golden["block"]).abs().max() < 1e-4
     with torch.no_grad():
-        output, exact = module(z, guide), dense(module, z, guide)
-    # The released program's float32 distances, of patches not centred, cost it this much; ours is nearer.
-    released_error = (golden["output"] - exact).abs()
-    assert released_error.max() < 0.03
-    assert (output - exact).abs().max() < released_error.max() / 3
-    assert (output - exact).abs().mean() < released_error.mean() / 5
-    assert (output - golden["output"]).abs().max() < 0.03
+        assert (module(z, guide) - golden["output"]).abs().max() < 0.01
 
 
 @pytest.mark.parametrize("mask", ["clamped", "released"])
@@ -68,8 +62,18 @@ def test_released_prior_its_block_map_and_its_output():
 def test_equals_the_dense_formula(mask, seed):
     module = operator(seed=seed, mask=mask)
     z, guide = images(30, 26, count=2)
+    tolerance = {"clamped": 0.003, "released": 0.03}[mask]  # the released arithmetic rounds more
     with torch.no_grad():
-        assert (module(z, guide) - dense(module, z, guide)).abs().max() < 0.003
+        assert (module(z, guide) - dense(module, z, guide)).abs().max() < tolerance
+
+
+def test_the_released_arithmetic_in_blocks_is_that_of_one_block(monkeypatch):
+    module = operator(seed=1, mask="released")
+    z, guide = images(30, 26, count=2)
+    with torch.no_grad():
+        whole = module(z, guide)
+        monkeypatch.setattr("models.nonlocal_prior._BLOCK", 100 * 28 * 24)  # 672 rows: 100 at a time
+        assert (module(z, guide) - whole).abs().max() < 0.003
 
 
 def test_a_negative_denominator_explodes_only_with_the_released_mask():
