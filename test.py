@@ -28,13 +28,15 @@ def main(argv: list[str]) -> int:
     from evaluation.evaluate import evaluate
     from evaluation.options import EvaluationOptions
     from evaluation.tables import write_tables
+    from evaluation.unfolding import check_unfolding, write_unfolding
     from utils.options import load
 
     options = load(arguments.options, EvaluationOptions, arguments.overrides)
+    check_unfolding(options)
     print(write_tables(evaluate(options), options))
-    print(
-        f"written to {options.folder}/: table.md, average.csv, images.csv{', images/' if options.save_images else ''}"
-    )
+    written = ["table.md", "average.csv", "images.csv", *(["images/"] if options.save_images else [])]
+    written += write_unfolding(options)
+    print(f"written to {options.folder}/: {', '.join(written)}")
     return 0
 
 

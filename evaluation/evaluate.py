@@ -49,7 +49,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
     """
     items = list(all_items(options.datasets, options.scale))
     device = pick_device(options.device)
-    generators = {model.name: _load(model, options.scale, device) for model in options.models}
+    generators = {model.name: load_model(model, options.scale, device) for model in options.models}
     scores = []
     there = {name: generator for name, generator in generators.items() if generator is not None}
     for name, generator in generators.items():
@@ -100,7 +100,12 @@ def pick_device(choice: str) -> torch.device:
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _load(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
+def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
+    """A row's network, ready to restore; None where its weights are not there.
+
+    Raises:
+        UserError, WeightsError: weights of another scale, or that do not fit.
+    """
     if model.weight_file is not None and not model.weight_file.is_file():
         return None
     generator_options = model.generator or options_in_file(model.weights)

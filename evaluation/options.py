@@ -60,6 +60,8 @@ class EvaluationOptions(Section):
     """Pixels shaved before scoring; null: the scale (0 at scale 1)."""
     save_images: bool = True
     """Write every restored image as PNG."""
+    unfolding_steps: bool = False
+    """Also write what each step of an unfolded network (CISR-PSI) gives, and its PSNR, as files and a figure."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: CUDA where there is one."""
 
