@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,3 +115,15 @@ def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generat
             f"model {model.name!r}: {model.weights} is for scale {generator_options.scale}, scale is {scale}"
         )
     return build_generator(generator_options).eval().to(device)
+
+
+def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:
+    """`load_model` of several rows by name; those that are not there are named on stderr and left out."""
+    there = {}
+    for model in models:
+        generator = load_model(model, scale, device)
+        if generator is None:
+            print(f"{model.name}: {model.weight_file} is not there; left out", file=sys.stderr)
+        else:
+            there[model.name] = generator
+    return there

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-import sys
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from data.evaluation_sets import EvaluationItem, all_items, load
 from data.resize import imresize
-from evaluation.evaluate import image_path, load_model, pick_device
+from evaluation.evaluate import image_path, load_those_there, pick_device
 from evaluation.inference import to_uint8, to_unit_range
 from evaluation.metrics import psnr_y
 from evaluation.options import EvaluationOptions, ModelOptions
@@ -69,13 +68,7 @@ def write_unfolding(options: EvaluationOptions) -> list[str]:
     if not options.unfolding_steps:
         return []
     device = pick_device(options.device)
-    generators = {}
-    for model in filter(_unfolds, options.models):
-        generator = load_model(model, options.scale, device)
-        if generator is None:
-            print(f"{model.name}: {model.weight_file} is not there; no unfolding steps of it", file=sys.stderr)
-        else:
-            generators[model.name] = generator
+    generators = load_those_there(filter(_unfolds, options.models), options.scale, device)
     if not generators:
         return []
     scores = average_steps(options, generators, device)
