@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
         score.add_arguments(parser)
         return score.main(parser.parse_args(argv[1:]))
     parser = argparse.ArgumentParser(
-        description="Restore and score whole data sets; tables go to results/<name>/.",
+        description="Restore and score whole data sets, restore photos; all goes to results/<name>/.",
         epilog="`python test.py score --help`: score a folder of images that any program restored.",
     )
     parser.add_argument("--options", type=Path, required=True, help="YAML file; the shipped ones are under options/")
@@ -27,14 +27,20 @@ def main(argv: list[str]) -> int:
 
     from evaluation.evaluate import evaluate
     from evaluation.options import EvaluationOptions
+    from evaluation.photos import check_photos, restore_photos
     from evaluation.tables import write_tables
+    from evaluation.unfolding import check_unfolding, write_unfolding
     from utils.options import load
 
     options = load(arguments.options, EvaluationOptions, arguments.overrides)
-    print(write_tables(evaluate(options), options))
-    print(
-        f"written to {options.folder}/: table.md, average.csv, images.csv{', images/' if options.save_images else ''}"
-    )
+    check_unfolding(options)
+    check_photos(options)
+    written = ["images/"] if options.save_images else []
+    if options.datasets:
+        print(write_tables(evaluate(options), options))
+        written = ["table.md", "average.csv", "images.csv", *written]
+    written += write_unfolding(options) + restore_photos(options)
+    print(f"written to {options.folder}/: {', '.join(written)}")
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.codecs import parse
-from data.options import EvaluationSetOptions
+from data.options import EvaluationSetOptions, PhotoSetOptions
 from data.resize import imresize, modcrop
 from data.store import images_in
 from utils.errors import UserError
@@ -95,6 +95,19 @@ def all_items(sets: tuple[EvaluationSetOptions, ...], scale: int) -> Iterator[Ev
     """The items of several sets, in order."""
     for options in sets:
         yield from items_of(options, scale)
+
+
+def photos_of(options: PhotoSetOptions) -> dict[str, Path]:
+    """The photos of a set by base name; only file headers are read.
+
+    Raises:
+        ImageError, StoreError: a folder that is missing or empty, or a file that is not an image.
+        EvaluationSetError: two files of one base name.
+    """
+    paths = _by_stem(options.folder, options.name)
+    for path in paths.values():
+        image_size(path)
+    return paths
 
 
 def _by_stem(folder: Path, name: str) -> dict[str, Path]:

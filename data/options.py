@@ -92,3 +92,12 @@ class EvaluationSetOptions(Section):
                 f"set {self.name!r}: give `lr` (images as they are) or `compressions` (made here), not both"
             )
         return self
+
+
+class PhotoSetOptions(Section):
+    """A folder of photos without ground truth, restored as they are: no scores, but a sheet to look at."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w][\w .()+-]*$")
+    """Name of the sheet and folder name of the restored photos."""
+    folder: Path
+    """Folder of the photos."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
     """
     items = list(all_items(options.datasets, options.scale))
     device = pick_device(options.device)
-    generators = {model.name: _load(model, options.scale, device) for model in options.models}
+    generators = {model.name: load_model(model, options.scale, device) for model in options.models}
     scores = []
     there = {name: generator for name, generator in generators.items() if generator is not None}
     for name, generator in generators.items():
@@ -100,7 +101,12 @@ def pick_device(choice: str) -> torch.device:
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _load(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
+def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
+    """A row's network, ready to restore; None where its weights are not there.
+
+    Raises:
+        UserError, WeightsError: weights of another scale, or that do not fit.
+    """
     if model.weight_file is not None and not model.weight_file.is_file():
         return None
     generator_options = model.generator or options_in_file(model.weights)
@@ -109,3 +115,15 @@ def _load(model: ModelOptions, scale: int, device: torch.device) -> Generator | 
             f"model {model.name!r}: {model.weights} is for scale {generator_options.scale}, scale is {scale}"
         )
     return build_generator(generator_options).eval().to(device)
+
+
+def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:
+    """`load_model` of several rows by name; those that are not there are named on stderr and left out."""
+    there = {}
+    for model in models:
+        generator = load_model(model, scale, device)
+        if generator is None:
+            print(f"{model.name}: {model.weight_file} is not there; left out", file=sys.stderr)
+        else:
+            there[model.name] = generator
+    return there

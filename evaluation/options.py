@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from data.options import EvaluationSetOptions
+from data.options import EvaluationSetOptions, PhotoSetOptions
 from models import AnyGeneratorOptions, GeneratorOptions
 from utils.options import Section
 
@@ -52,14 +52,18 @@ class EvaluationOptions(Section):
     """Scale of every model."""
     models: Annotated[tuple[ModelOptions, ...], Field(min_length=1)]
     """Rows, in order."""
-    datasets: Annotated[tuple[EvaluationSetOptions, ...], Field(min_length=1)]
+    datasets: tuple[EvaluationSetOptions, ...] = ()
     """Tables, in order."""
+    photos: tuple[PhotoSetOptions, ...] = ()
+    """Photos without ground truth: restored, not scored."""
     convention: Literal["matlab", "edsr", "cisr_psi"] = "matlab"
     """Definition of Y-PSNR and SSIM (docs/evaluation.md)."""
     border: int | None = Field(default=None, ge=0)
     """Pixels shaved before scoring; null: the scale (0 at scale 1)."""
     save_images: bool = True
     """Write every restored image as PNG."""
+    unfolding_steps: bool = False
+    """Also write what each step of an unfolded network (CISR-PSI) gives, and its PSNR, as files and a figure."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: CUDA where there is one."""
 
@@ -83,8 +87,12 @@ class EvaluationOptions(Section):
                 raise ValueError(f"datasets.{position}.scale is {dataset.scale}, scale is {self.scale}")
         for what, names in [
             ("models", [model.name for model in self.models]),
-            ("datasets", [dataset.name for dataset in self.datasets]),
+            ("datasets and photos", [images.name for images in (*self.datasets, *self.photos)]),
         ]:
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: two of them have the same name in {names}")
+        if not self.datasets and not self.photos:
+            raise ValueError("nothing to restore: give `datasets` (scored), `photos` (not scored) or both")
+        if self.unfolding_steps and not self.datasets:
+            raise ValueError("unfolding_steps: its figure needs `datasets` to be scored on")
         return self

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -83,33 +85,62 @@ class WeightsError(Exception):
     """A weight file that cannot be read or does not fit; one line that names file and tensors."""
 
 
-def load_weights(module: nn.Module, path: str | Path, *, whole: bool = False) -> None:
+def load_weights(module: nn.Module, path: str | Path, *, whole: bool = False, may_differ: Sequence[str] = ()) -> None:
     """Fill `module` from a published file of the same network or from our own exports and checkpoints.
 
     Every tensor must be there, and fit; on an error `module` is unchanged. One kind of file fills a part: a
     non-local prior's alone goes into every non-local operator of a larger network, unless `whole` forbids it.
 
+    Args:
+        may_differ: patterns (`rem.upsampler.*`) of our names of tensors that are left as they are in `module`; the
+            file must then be of a whole network. Each pattern must match a tensor that does not fit: one that fits
+            everywhere is a slip of the pen.
+
     Raises:
-        WeightsError: no such file, not a weight file, or missing, unexpected or misshapen tensors (named).
+        WeightsError: no such file, not a weight file, missing, unexpected or misshapen tensors (named), or a pattern
+            that stands for none of these.
     """
     path = Path(path)
     state = read_state(path)
     operators = [part for part in module.modules() if isinstance(part, NonLocalPrior)]
     prior = _names_in_file(state, "nonlocal_prior")
     if operators and prior.keys() == operators[0].state_dict().keys():
-        if whole and module is not operators[0]:
+        if (whole or may_differ) and module is not operators[0]:
             raise WeightsError(f"{path}: holds a non-local prior alone, not a whole {_describe(module)}")
         for operator in operators:
             _fill(operator, state, prior, path)
         return
     options = getattr(module, "options", None)
-    _fill(module, state, _names_in_file(state, options.type if options is not None else ""), path)
+    names = _names_in_file(state, options.type if options is not None else "")
+    left = _left_out(module, state, names, may_differ, path)
+    _fill(module, state, {name: in_file for name, in_file in names.items() if name not in left}, path, left)
 
 
-def _fill(module: nn.Module, state: dict[str, Tensor], names: dict[str, str], path: Path) -> None:
-    """`names`: our name of every tensor → its name in the file."""
+def _left_out(
+    module: nn.Module, state: dict[str, Tensor], names: dict[str, str], patterns: Sequence[str], path: Path
+) -> set[str]:
+    """Our names of the tensors, of network and file, that the patterns leave out; refuses patterns without need."""
+    ours = module.state_dict()
+    every = {*ours, *names}
+    differing = [n for n in every if n not in ours or n not in names or ours[n].shape != state[names[n]].shape]
+    idle = [repr(pattern) for pattern in patterns if not any(fnmatchcase(name, pattern) for name in differing)]
+    if idle:
+        raise WeightsError(
+            f"{path}: no tensor that differs from {_describe(module)}'s matches {_some(idle)}; "
+            "correct or remove the pattern"
+        )
+    left = {name for name in every if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    if patterns and left >= ours.keys():
+        raise WeightsError(f"{path}: {_some([repr(p) for p in patterns])} leaves nothing of it to load; list fewer")
+    return left
+
+
+def _fill(
+    module: nn.Module, state: dict[str, Tensor], names: dict[str, str], path: Path, left: Collection[str] = ()
+) -> None:
+    """`names`: our name of every tensor → its name in the file; those in `left` stay as they are in `module`."""
     options = getattr(module, "options", None)
-    expected = module.state_dict()
+    expected = {name: tensor for name, tensor in module.state_dict().items() if name not in left}
     missing = [_as_in_file(name, names) for name in expected if name not in names]
     unexpected = [in_file for name, in_file in names.items() if name not in expected]
     misshapen = [
@@ -121,7 +152,8 @@ def _fill(module: nn.Module, state: dict[str, Tensor], names: dict[str, str], pa
         found = [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]
         listed = "; ".join(f"{what}: {_some(names)}" for what, names in found if names)
         raise WeightsError(f"{path}: does not fit {_describe(module)}{_written_for(path, options)}: {listed}")
-    module.load_state_dict({name: state[in_file] for name, in_file in names.items()})
+    # Strict by the comparison above; torch's own does not know what is left out.
+    module.load_state_dict({name: state[in_file] for name, in_file in names.items()}, strict=not left)
 
 
 def read_renamed(path: str | Path, type_: str) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from data.records import is_prepared
 from data.store import source_images
 from evaluation.complexity import flops
 from models import count_parameters
-from training.experiment import starting_generator
+from training.experiment import load_init, starting_generator
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.runtime import Runtime
@@ -35,6 +35,7 @@ def check(options: TrainOptions) -> int:
         raise UserError(f"{small[0]}: smaller than a patch ({len(small)} images are); lower data.train.patch_size")
     items = list(all_items(options.data.validation, scale))
     generator = starting_generator(options)
+    load_init(generator, options.stages[0])
     patch = train.patch_size
     kinds = [(0, "none"), *((scale, spec) for spec in ("none", *train.compressions))]
     prepared = not images or is_prepared(images, train.store, kinds if train.compress == "ahead" else kinds[:2])

@@ -11,7 +11,7 @@ import torch
 from data.datasets import PatchDataset, image_names
 from data.prepare import prepare_for
 from models import Generator, build_generator, load_weights
-from training.options import TrainOptions
+from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
 from training.runtime import Runtime
@@ -46,15 +46,18 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         first, state = _starting_point(options, folders, resume, say=runtime.is_main)
         for stage in options.stages[first:]:
             RECIPES[stage.recipe.type].check(stage.recipe)
+        if first == 0 and state is None and options.stages[0].init is not None:
+            load_init(starting_generator(options), options.stages[0])
         prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
         for position in range(first, len(options.stages)):
             stage = options.stages[position]
             # Same start for every process and every resume; the recipes themselves draw no random numbers.
             torch.manual_seed(options.seed + position)
             generator = starting_generator(options)
-            before = folders[position - 1].last if position else stage.init
-            if before is not None and state is None:
-                load_weights(generator, before)
+            if position and state is None:
+                load_weights(generator, folders[position - 1].last)
+            elif state is None:
+                load_init(generator, stage)
             runtime.accelerator.wait_for_everyone()
             if runtime.is_main:
                 folders[position].make()
@@ -87,6 +90,16 @@ def starting_generator(options: TrainOptions) -> Generator:
         except ValueError as error:
             raise UserError(f"start: {error}") from None
     return generator
+
+
+def load_init(generator: Generator, stage: StageOptions) -> None:
+    """Fill the generator with the stage's `init`, if it has one; tensors of `init_may_differ` keep their values.
+
+    Raises:
+        WeightsError: the file is missing or does not fit.
+    """
+    if stage.init is not None:
+        load_weights(generator, stage.init, may_differ=stage.init_may_differ)
 
 
 def _starting_point(

@@ -72,6 +72,9 @@ class StageOptions(Section):
     """Decay of an exponential moving average of the weights, which is then the one validated and exported."""
     init: Path | None = None
     """Weights to start the first stage from; null: random, or `generator.weights`."""
+    init_may_differ: tuple[str, ...] = ()
+    """Patterns of tensors (`rem.upsampler.*`) that `init`, of another scale say, need not fit: these keep their initial
+    values. Every other tensor must fit, and each pattern must be needed."""
     log_every: int = Field(default=100, ge=1)
     """Iterations between log lines."""
     validation: ValidationOptions = ValidationOptions()
@@ -158,6 +161,8 @@ class TrainOptions(Section):
                 raise ValueError(
                     f"stages.{position}.init: only the first stage takes one; others go on from the one before"
                 )
+            if stage.init_may_differ and stage.init is None:
+                raise ValueError(f"stages.{position}.init_may_differ: there is no `init` that could differ")
             if self.generator.type not in (stage.recipe.trains or (self.generator.type,)):
                 raise ValueError(
                     f"stages.{position}.recipe: {stage.recipe.type!r} trains {', '.join(stage.recipe.trains)}, "

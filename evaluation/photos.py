@@ -1,0 +1,91 @@
+"""Photos without ground truth, from social media say: restored by every model, shown side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data.evaluation_sets import photos_of
+from data.resize import imresize
+from evaluation.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
+from evaluation.evaluate import load_those_there, pick_device
+from evaluation.inference import restore
+from evaluation.options import EvaluationOptions
+from utils.errors import UserError
+from utils.images import read_image, write_png
+
+ROWS = 6
+"""Photos on a page."""
+_MARGIN = 4  # LR pixels around an enlarged part: the cubic kernel reaches 2
+
+
+def check_photos(options: EvaluationOptions) -> None:
+    """Look at all folders and file headers before anything slow.
+
+    Raises:
+        UserError: a folder or file that cannot be used; or no model is there.
+    """
+    for photos in options.photos:
+        photos_of(photos)
+    missing = [str(file) for model in options.models if (file := model.weight_file) is not None and not file.is_file()]
+    if options.photos and len(missing) == len(options.models):
+        raise UserError(f"photos: none of the models is there to restore them; missing: {', '.join(missing)}")
+
+
+def restore_photos(options: EvaluationOptions) -> list[str]:
+    """Restore every photo by every model; write `images/<model>/<set>/<photo>.png` and sheets under `photos/`.
+
+    A sheet is `photos/<set>.png`, of a longer set `photos/<set>/page1.png` and so on: a row per photo, with the part
+    that is shown marked in a preview, that part enlarged by MATLAB's bicubic, and restored by each model.
+
+    Returns:
+        What was written in `options.folder` beside `images/`.
+
+    Raises:
+        UserError, WeightsError: as `evaluate` and `check_photos`.
+    """
+    if not options.photos:
+        return []
+    device = pick_device(options.device)
+    generators = load_those_there(options.models, options.scale, device)
+    titles = ["photo", f"input, bicubic ×{options.scale}", *generators]
+    for photo_set in options.photos:
+        paths = photos_of(photo_set)
+        _remove_sheets(options, photo_set.name)
+        rows: list[Row] = []
+        for place, (name, path) in enumerate(tqdm(paths.items(), desc=photo_set.name, unit="photo", disable=None)):
+            lr = read_image(path)
+            box = detail_box(lr, CELL // (ZOOM * options.scale))
+            parts = [enlarged(lr, box, options.scale)]
+            for model, generator in generators.items():
+                sr = restore(generator, lr, device)
+                if options.save_images:
+                    write_png(options.folder / "images" / model / photo_set.name / f"{name}.png", sr)
+                parts.append(box.times(options.scale).cut(sr).copy())  # a view would keep the whole photo
+            rows.append(Row(f"{path.name}, {lr.shape[1]}×{lr.shape[0]} pixels", preview(lr, box), parts))
+            if len(rows) == ROWS or place == len(paths) - 1:
+                page = place // ROWS + 1 if len(paths) > ROWS else None
+                write_png(sheet_path(options, photo_set.name, page), draw_sheet(titles, rows))
+                rows = []
+    return ["photos/"]
+
+
+def enlarged(lr: np.ndarray, box: Box, scale: int) -> np.ndarray:
+    """A part of the photo as it looks in the whole photo enlarged by MATLAB's bicubic."""
+    around = box.grown(_MARGIN, lr.shape)
+    whole = imresize(around.cut(lr), scale) if scale > 1 else around.cut(lr)
+    return Box(box.top - around.top, box.left - around.left, box.height, box.width).times(scale).cut(whole)
+
+
+def sheet_path(options: EvaluationOptions, name: str, page: int | None) -> Path:
+    """Where a sheet is written; `page` from 1, None where one is enough."""
+    return options.folder / "photos" / (f"{name}.png" if page is None else f"{name}/page{page}.png")
+
+
+def _remove_sheets(options: EvaluationOptions, name: str) -> None:
+    """Those of a run before, which may have had more pages."""
+    old = [sheet_path(options, name, None), *sheet_path(options, name, 1).parent.glob("page*.png")]
+    for path in old:
+        path.unlink(missing_ok=True)
