@@ -70,7 +70,9 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
             try:
                 trainer.run()
             except Stopped as stopped:
+                runtime.close()
                 return 128 + stopped.signal
+    runtime.close()
     return 0
 
 
