@@ -34,8 +34,8 @@ class ValidationOptions(Section):
     """What the best weights are best by. `lpips` needs AlexNet's weights, and is measured only where it ranks; RGB-PSNR
     is measured at scale 1 too."""
     lpips_range: Literal["standard", "unit_range"] = "standard"
-    """`standard`: LPIPS sees images scaled to [−1, 1], as it is defined; `unit_range`: images in [0, 1], a slip that some
-    published figures were made with."""
+    """`standard`: LPIPS sees images scaled to [−1, 1], as it is defined; `unit_range`: images in [0, 1], a slip that
+    some published figures were made with."""
     lpips_weights: Path | None = None
     """File with torchvision's `features.N.*` of AlexNet; null: torchvision's own, looked for in `checkpoints/` and in
     torch's cache, else downloaded."""
