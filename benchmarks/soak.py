@@ -39,6 +39,7 @@ CISR_PSI = {
     "rem_groups": 1,
     "blocks": 1,
 }
+RRDBNET = {"type": "rrdbnet", "scale": 2, "num_feat": 4, "num_block": 1, "num_grow_ch": 4, "pixel_unshuffle": False}
 L1 = {"type": "l1", "value_range": 255}
 
 # Recipe -> its generator and its stages' recipes; one entry makes a recipe part of the soak and of the tests.
@@ -52,6 +53,17 @@ EXPERIMENTS: dict[str, tuple[dict, list[dict]]] = {
         ],
     ),
     "unfolding": (CISR_PSI, [{"type": "nonlocal_prior"}, {"type": "unfolding", "lambda_every": 20}]),
+    "adversarial": (
+        RRDBNET,
+        [
+            {
+                "type": "adversarial",
+                "perceptual": None,
+                "discriminator": {"num_feat": 2, "patch_size": 32},
+                "optimizer": {"lr": 5e-4},
+            }
+        ],
+    ),
 }
 
 
@@ -79,7 +91,7 @@ def experiment(recipe: str, folder: Path, photos: Path, iterations: int, **stage
                 "hr": str(photos),
                 "prepared": str(folder.parent / "store"),
                 "compressions": ["jpeg10", "webp20"],
-                "patch_size": 12,
+                "patch_size": 16,  # ×2: the smallest that a discriminator judges
                 "workers": 1,
             },
             "validation": [{"name": "photos", "hr": str(photos), "compressions": ["jpeg10"]}],

@@ -89,7 +89,7 @@ def _type(annotation: Any) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, BaseModel):
-        return "its defaults" if not tags_of(type(value)) else f"`type: {tags_of(type(value))[0]}`"
+        return "its defaults" if not tags_of(type(value)) else f"`type: {value.type}`"
     if value is None or isinstance(value, bool):
         return f"`{'null' if value is None else str(value).lower()}`"
     if isinstance(value, tuple):

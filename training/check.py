@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from data.datasets import image_names
-from data.evaluation_sets import all_items
 from data.records import is_prepared
 from data.store import source_images
 from evaluation.complexity import flops
@@ -12,6 +11,7 @@ from training.experiment import load_init, starting_generator
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.runtime import Runtime
+from training.validation import Validator
 from utils.errors import UserError
 from utils.images import image_size
 from utils.options import to_yaml
@@ -33,7 +33,8 @@ def check(options: TrainOptions) -> int:
     small = [image.path for image, size in zip(images, sizes) if min(size) // scale < train.patch_size]
     if small:
         raise UserError(f"{small[0]}: smaller than a patch ({len(small)} images are); lower data.train.patch_size")
-    items = list(all_items(options.data.validation, scale))
+    for stage in options.stages:
+        items = Validator(options.data.validation, scale, stage.validation, runtime).items
     generator = starting_generator(options)
     load_init(generator, options.stages[0])
     patch = train.patch_size

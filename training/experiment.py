@@ -39,7 +39,8 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
     folders = [RunFolder(options.folder / stage.name) for stage in options.stages]
     # Names and file headers only, so that a mistake shows before anything slow and before anything is written.
     image_names(options.data.train)
-    Validator(options.data.validation, options.generator.scale, "matlab", runtime)
+    for stage in options.stages:
+        Validator(options.data.validation, options.generator.scale, stage.validation, runtime)
     with ExitStack() as held:
         if runtime.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
@@ -51,7 +52,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
         for position in range(first, len(options.stages)):
             stage = options.stages[position]
-            # Same start for every process and every resume; the recipes themselves draw no random numbers.
+            # Same start for every process and every resume; recipes draw random numbers for weights alone.
             torch.manual_seed(options.seed + position)
             generator = starting_generator(options)
             if position and state is None:
@@ -72,7 +73,9 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
             try:
                 trainer.run()
             except Stopped as stopped:
+                runtime.close()
                 return 128 + stopped.signal
+    runtime.close()
     return 0
 
 

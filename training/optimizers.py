@@ -1,16 +1,30 @@
-"""Optimisers from options."""
+"""Optimisers and their options."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.optim import Optimizer
 
-if TYPE_CHECKING:
-    from training.options import OptimizerOptions
+from utils.options import Section
+
+
+class OptimizerOptions(Section):
+    """Adam as in all three papers, AdamW or SGD."""
+
+    type: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(gt=0)
+    """Base learning rate; the schedule multiplies it."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's and AdamW's averages of the gradient and of its square."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """SGD's momentum."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """L2 penalty (Adam, SGD) or decoupled decay (AdamW)."""
 
 
 def build_optimizer(options: OptimizerOptions, parameters: Iterable[nn.Parameter], *, fused: bool) -> Optimizer:

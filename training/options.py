@@ -9,32 +9,11 @@ from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions, TrainDataOptions
 from models import AnyGeneratorOptions, GeneratorOptions
+from training.optimizers import OptimizerOptions
 from training.recipes import AnyRecipeOptions
 from training.schedules import ConstantSchedule, Schedule
+from training.validation import ValidationOptions
 from utils.options import Section
-
-
-class OptimizerOptions(Section):
-    """Adam as in all three papers, AdamW or SGD."""
-
-    type: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: float = Field(gt=0)
-    """Base learning rate; the schedule multiplies it."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Adam's and AdamW's averages of the gradient and of its square."""
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    """SGD's momentum."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """L2 penalty (Adam, SGD) or decoupled decay (AdamW)."""
-
-
-class ValidationOptions(Section):
-    """How training is judged while it runs."""
-
-    every: int = Field(default=5000, ge=1)
-    """Iterations between validations; the last iteration is always validated."""
-    convention: Literal["matlab", "edsr", "cisr_psi"] = "matlab"
-    """Metric convention (docs/evaluation.md)."""
 
 
 class CheckpointOptions(Section):
@@ -47,7 +26,8 @@ class CheckpointOptions(Section):
     keep_every: int | None = Field(default=None, ge=1)
     """Checkpoints at multiples of this are kept for good."""
     keep_best: int = Field(default=1, ge=1)
-    """Best weights kept, by mean Y-PSNR over the validation sets; `best.safetensors` is the best of them."""
+    """Best weights kept, by the mean over the validation sets of what `validation.rank_by` says; `best.safetensors` is
+    the best of them."""
 
 
 class StageOptions(Section):
@@ -167,5 +147,11 @@ class TrainOptions(Section):
                 raise ValueError(
                     f"stages.{position}.recipe: {stage.recipe.type!r} trains {', '.join(stage.recipe.trains)}, "
                     f"the generator is {self.generator.type!r}"
+                )
+            needed, given = stage.recipe.hr_patch_size, self.data.train.patch_size * self.generator.scale
+            if needed not in (None, given):
+                raise ValueError(
+                    f"stages.{position}.recipe: the discriminator judges patches of {needed} pixels, "
+                    f"data.train.patch_size × generator.scale is {given}; make them equal"
                 )
         return self

@@ -70,16 +70,16 @@ class Progress:
             print(f"{self.title} {iteration}/{self.iterations}: {text}, ETA {_duration(eta)}", file=sys.stderr)
 
     def validation(self, iteration: int, validation: Validation) -> None:
-        """Scores to all places; the first picture of each set to TensorBoard: bicubic, restored, HR."""
+        """Scores to all places; the first picture of each set to TensorBoard: bicubic (or input), restored, HR."""
         if not self.enabled:
             return
         for (name, compression), score in validation.scores.items():
             self.say(
-                f"iteration {iteration}: {name} {compression}: {score.psnr:.3f} dB / {score.ssim:.4f} "
-                f"(bicubic {score.bicubic_psnr:.3f} / {score.bicubic_ssim:.4f})"
+                f"iteration {iteration}: {name} {compression}: {_figures(score.restored)} "
+                f"({validation.before_name} {_figures(score.before)})"
             )
-            self.board.add_scalar(f"psnr_y/{name}/{compression}", score.psnr, iteration)
-            self.board.add_scalar(f"ssim_y/{name}/{compression}", score.ssim, iteration)
+            for metric, value in score.restored.items():
+                self.board.add_scalar(f"{metric}/{name}/{compression}", value, iteration)
         for (name, compression), pictures in validation.pictures.items():
             row = np.concatenate(pictures, axis=1)
             self.board.add_image(f"{name}/{compression}", row, iteration, dataformats="HWC")
@@ -92,6 +92,13 @@ class Progress:
             self.board.close()
             for handler in self.log.handlers:
                 handler.close()
+
+
+def _figures(metrics: dict[str, float]) -> str:
+    """Y-PSNR / SSIM, then whatever else was measured."""
+    text = f"{metrics['psnr_y']:.3f} dB / {metrics['ssim_y']:.4f}"
+    text += f", RGB {metrics['psnr_rgb']:.3f} dB" if "psnr_rgb" in metrics else ""
+    return text + (f", LPIPS {metrics['lpips']:.4f}" if "lpips" in metrics else "")
 
 
 def _duration(seconds: float) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from training.runtime import Runtime
 
 Batch = dict[str, Tensor]
+Part = TypeVar("Part")
 
 
 class RecipeOptions(Section):
@@ -29,6 +29,11 @@ class RecipeOptions(Section):
 
     trains: ClassVar[tuple[str, ...]] = ()
     """Generator types it can train; empty: all."""
+
+    @property
+    def hr_patch_size(self) -> int | None:
+        """Side of the HR patches that the recipe takes; None: any."""
+        return None
 
 
 class Recipe(ABC):
@@ -70,12 +75,36 @@ class Recipe(ABC):
         """Set learning rates, and whatever else is scheduled, for the iteration that comes."""
 
 
-def each_micro_batch(accelerator: Accelerator, step: nn.Module, micro_batches: list[Batch]) -> Iterator[Batch]:
-    """The micro-batches in turn; gradients are exchanged between processes in the last one only."""
-    for place, batch in enumerate(micro_batches):
-        last = place == len(micro_batches) - 1
-        with nullcontext() if last else accelerator.no_sync(step):
-            yield batch
+def take_step(
+    runtime: Runtime,
+    stage: StageOptions,
+    step: nn.Module,
+    optimizer: Optimizer,
+    parts: list[Part],
+    terms_of: Callable[[Part], dict[str, Tensor]],
+    share: float,
+) -> dict[str, Tensor]:
+    """One optimiser step on `share` times the sum of the losses of `parts`, each backpropagated by itself.
+
+    Args:
+        step, optimizer: as `Runtime.prepare` returned them; gradients are exchanged between processes in the last
+            part only.
+        terms_of: forward and losses of a part; its terms by name, what is backpropagated as `loss`.
+
+    Returns:
+        `share` times the sums of the terms, detached; `grad_norm`, that before clipping, where the stage clips.
+    """
+    total: dict[str, Tensor] = {}
+    optimizer.zero_grad(set_to_none=True)
+    for place, part in enumerate(parts):
+        last = place == len(parts) - 1
+        with nullcontext() if last else runtime.accelerator.no_sync(step):
+            terms = terms_of(part)
+            runtime.accelerator.backward(terms["loss"] * share)
+        add_terms(total, terms, share)
+    norm = clip_gradients(runtime.accelerator, optimizer, stage.clip_grad_norm)
+    optimizer.step()
+    return total if norm is None else {**total, "grad_norm": norm}
 
 
 def add_terms(total: dict[str, Tensor], terms: dict[str, Tensor], share: float) -> None:
@@ -85,12 +114,14 @@ def add_terms(total: dict[str, Tensor], terms: dict[str, Tensor], share: float) 
         total[name] = total[name] + value if name in total else value
 
 
-def clip_gradients(accelerator: Accelerator, parameters: list[nn.Parameter], most: float | None) -> Tensor | None:
+def clip_gradients(accelerator: Accelerator, optimizer: Optimizer, most: float | None) -> Tensor | None:
     """Clip to the norm `most` and return the norm before (on the device); None where nothing is clipped."""
     if most is None:
         return None
-    norm = accelerator.clip_grad_norm_(parameters, most)
-    return torch.as_tensor(norm, device=accelerator.device).detach()
+    # accelerate's own clipping takes fp16's scale off the gradients of every optimiser there is, not of this one.
+    accelerator.unscale_gradients(optimizer)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return nn.utils.clip_grad_norm_(parameters, most).detach()
 
 
 class OneStepRecipe(Recipe):
@@ -100,8 +131,7 @@ class OneStepRecipe(Recipe):
         """`step` is what is trained: its parameters that need gradients, at this moment."""
         self.stage, self.runtime = stage, runtime
         self.networks = {"generator": runtime.place(generator)}
-        self.trained = [parameter for parameter in step.parameters() if parameter.requires_grad]
-        optimizer = build_optimizer(stage.optimizer, self.trained, fused=runtime.fused)
+        optimizer = build_optimizer(stage.optimizer, step.parameters(), fused=runtime.fused)
         self.step, self.optimizer = runtime.prepare(step, optimizer)
         self.optimizers = {"generator": self.optimizer}
 
@@ -118,14 +148,5 @@ class OneStepRecipe(Recipe):
 
     def optimize(self, micro_batches: list[Batch], terms_of: Callable[[Batch], dict[str, Tensor]]) -> dict[str, Tensor]:
         """One optimiser step on the mean of the micro-batches' losses; their terms and, if clipped, `grad_norm`."""
-        accelerator = self.runtime.accelerator
         share = 1 / len(micro_batches)
-        total: dict[str, Tensor] = {}
-        self.optimizer.zero_grad(set_to_none=True)
-        for batch in each_micro_batch(accelerator, self.step, micro_batches):
-            terms = terms_of(batch)
-            accelerator.backward(terms["loss"] * share)
-            add_terms(total, terms, share)
-        norm = clip_gradients(accelerator, self.trained, self.stage.clip_grad_norm)
-        self.optimizer.step()
-        return total if norm is None else {**total, "grad_norm": norm}
+        return take_step(self.runtime, self.stage, self.step, self.optimizer, micro_batches, terms_of, share)

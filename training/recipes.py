@@ -6,6 +6,7 @@ from typing import Annotated, Union
 
 from pydantic import Field
 
+from training.adversarial import Adversarial
 from training.coarse_to_fine import CoarseToFine
 from training.nonlocal_prior import NonLocalPriorTraining
 from training.recipe import Recipe
@@ -19,6 +20,7 @@ RECIPES: dict[str, type[Recipe]] = {
         CoarseToFine,
         NonLocalPriorTraining,
         Unfolding,
+        Adversarial,
     )
 }
 AnyRecipeOptions = Annotated[

@@ -84,7 +84,7 @@ class RunFolder:
         """Keep `weights` if they are among the `keep` best.
 
         Args:
-            ranking: [score, iteration] of the ones kept, the best first, this iteration's among them.
+            ranking: [score, iteration] of the ones kept, this iteration's among them; higher scores are better.
 
         Returns:
             The ranking cut to `keep`.

@@ -87,6 +87,24 @@ class Runtime:
             for name, images in batch.items()
         }
 
+    def close(self) -> None:
+        """Take leave of the other processes: torch's threads may abort a process that ends without."""
+        self.accelerator.end_training()
+
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over the processes."""
-        return self.accelerator.reduce(value, "mean")
+        """The mean of a tensor over the processes; gradients flow back through it to all of them."""
+        return _SumOverProcesses.apply(value) / self.ranks if self.ranks > 1 else value
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """What each process adds to the sum matters to the losses of all: the gradient is their gradients' sum."""
+
+    @staticmethod
+    def forward(_, value: Tensor) -> Tensor:
+        value = value.clone()
+        torch.distributed.all_reduce(value)
+        return value
+
+    @staticmethod
+    def backward(_, gradient: Tensor) -> Tensor:
+        return _SumOverProcesses.forward(None, gradient)

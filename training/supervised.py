@@ -46,7 +46,10 @@ class Supervised(OneStepRecipe):
         """The module whose forward is one optimiser step's computation, lr → sr; freezes what it does not use."""
         return generator
 
+    def compare(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """The weighted losses between output and HR patch, by name."""
+        return {name: loss(sr, hr) for name, loss in self.losses.items()}
+
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        sr = self.step(batch["lr"])
-        terms = {name: loss(sr, batch["hr"]) for name, loss in self.losses.items()}
+        terms = self.compare(self.step(batch["lr"]), batch["hr"])
         return {"loss": sum(terms.values()), **(terms if len(terms) > 1 else {})}

@@ -72,9 +72,7 @@ class Trainer:
         if self.stage.ema is not None:
             self.ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema))
             self.ema.module.requires_grad_(False)
-        self.validator = Validator(
-            options.data.validation, options.generator.scale, self.stage.validation.convention, runtime
-        )
+        self.validator = Validator(options.data.validation, options.generator.scale, self.stage.validation, runtime)
         # Kept on the device, so that no iteration waits for it; read at log steps and before anything is saved.
         self.first_bad = torch.full((), -1, dtype=torch.long, device=runtime.device)
         self.sums: dict[str, Tensor] = {}
@@ -224,7 +222,7 @@ class Trainer:
         validation = self.validator(self.shown_generator)
         progress.validation(self.iteration, validation)
         self.ranking = [entry for entry in self.ranking if entry[1] != self.iteration]
-        self.ranking.append([validation.mean_psnr, self.iteration])
+        self.ranking.append([validation.rank(self.stage.validation.rank_by), self.iteration])
         keep = self.stage.checkpoint.keep_best
         if self.runtime.is_main:
             self.ranking = self.folder.save_best(self._weights(), self.iteration, self.ranking, keep)
@@ -255,6 +253,7 @@ class Trainer:
             "scaler": None if scaler is None else scaler.state_dict(),
             "random": {"cpu": torch.get_rng_state()},
             "ranking": self.ranking,
+            "ranked_by": self.stage.validation.ranking,
             "options": to_yaml(self.options),
         }
 
@@ -282,7 +281,9 @@ class Trainer:
                 "resume with the options it was made with"
             ) from None
         self.iteration = state["iteration"]
-        self.ranking = [list(entry) for entry in state["ranking"]]
+        # Scores of another kind say nothing about those to come: the best are found anew from here.
+        comparable = state.get("ranked_by", "psnr_y") == self.stage.validation.ranking
+        self.ranking = [list(entry) for entry in state["ranking"]] if comparable else []
 
 
 @contextmanager

@@ -1,18 +1,21 @@
-"""Scores while training: Y-PSNR and SSIM of each validation set and compression, beside bicubic's."""
+"""Scores while training, of each validation set and compression, beside bicubic's or, at scale 1, the input's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from data.evaluation_sets import EvaluationItem, all_items, load
 from data.options import EvaluationSetOptions
 from evaluation.inference import restore
-from evaluation.metrics import psnr_y, ssim_y
+from evaluation.metrics import Lpips, psnr_rgb, psnr_y, ssim_y
 from models import Bicubic, Generator
+from utils.options import Section
 
 if TYPE_CHECKING:
     from training.runtime import Runtime
@@ -20,40 +23,75 @@ if TYPE_CHECKING:
 Key = tuple[str, str]  # set, compression
 
 
+class ValidationOptions(Section):
+    """How training is judged while it runs."""
+
+    every: int = Field(default=5000, ge=1)
+    """Iterations between validations; the last iteration is always validated."""
+    convention: Literal["matlab", "edsr", "cisr_psi"] = "matlab"
+    """Metric convention (docs/evaluation.md)."""
+    rank_by: Literal["psnr_y", "psnr_rgb", "lpips"] = "psnr_y"
+    """What the best weights are best by. `lpips` needs AlexNet's weights, and is measured only where it ranks; RGB-PSNR
+    is measured at scale 1 too."""
+    lpips_range: Literal["standard", "unit_range"] = "standard"
+    """`standard`: LPIPS sees images scaled to [−1, 1], as it is defined; `unit_range`: images in [0, 1], a slip that
+    some published figures were made with."""
+    lpips_weights: Path | None = None
+    """File with torchvision's `features.N.*` of AlexNet; null: torchvision's own, looked for in `checkpoints/` and in
+    torch's cache, else downloaded."""
+
+    @property
+    def ranking(self) -> str:
+        """What a ranking's scores are; those of another kind cannot be compared with them."""
+        return f"{self.rank_by} {self.lpips_range}" if self.rank_by == "lpips" else self.rank_by
+
+
 @dataclass(frozen=True)
 class Score:
-    """Means over the images of one set at one compression (PSNR in dB)."""
+    """Means over the images of one set at one compression, by metric: `psnr_y` (dB), `ssim_y`, `psnr_rgb`, `lpips`."""
 
-    psnr: float
-    ssim: float
-    bicubic_psnr: float
-    bicubic_ssim: float
+    restored: dict[str, float]
+    before: dict[str, float]
+    """Of what the network started from: the image upscaled by bicubic, at scale 1 its input."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores by (set, compression), and the first image of each for a look: [bicubic, restored, hr], uint8."""
+    """Scores by (set, compression), and the first image of each for a look: [before, restored, hr], uint8.
+
+    `before_name`: what the first of them is, `bicubic` or `input`.
+    """
 
     scores: dict[Key, Score]
     pictures: dict[Key, list[np.ndarray]]
+    before_name: str
 
-    @property
-    def mean_psnr(self) -> float:
-        """Mean Y-PSNR over sets and compressions: what best weights are ranked by."""
-        return sum(score.psnr for score in self.scores.values()) / len(self.scores)
+    def rank(self, metric: str) -> float:
+        """The mean of a metric over sets and compressions, turned so that higher is better."""
+        mean = sum(score.restored[metric] for score in self.scores.values()) / len(self.scores)
+        return -mean if metric == "lpips" else mean
 
 
 class Validator:
     """Scores a generator on the validation sets; the images are shared out to the processes.
 
-    Raises (at construction, from file headers alone): ImageError, EvaluationSetError.
+    Raises (at construction, from file headers alone): ImageError, EvaluationSetError, and LossWeightsError where
+    LPIPS is asked for and cannot be had.
     """
 
-    def __init__(self, sets: tuple[EvaluationSetOptions, ...], scale: int, convention: str, runtime: Runtime):
+    def __init__(
+        self, sets: tuple[EvaluationSetOptions, ...], scale: int, options: ValidationOptions, runtime: Runtime
+    ):
         self.items: list[EvaluationItem] = list(all_items(sets, scale))
-        self.scale, self.convention, self.runtime = scale, convention, runtime
+        self.scale, self.convention, self.runtime = scale, options.convention, runtime
+        self.metrics = ["psnr_y", "ssim_y"]
+        if scale == 1 or options.rank_by == "psnr_rgb":
+            self.metrics.append("psnr_rgb")
+        if options.rank_by == "lpips" and self.items:
+            self.metrics.append("lpips")
+            self.lpips = Lpips("alex", options.lpips_range, options.lpips_weights, runtime.device)
         self.bicubic = Bicubic(Bicubic.Options(scale=scale))
-        self._bicubic_scores: dict[EvaluationItem, tuple[float, float]] = {}
+        self._before_scores: dict[EvaluationItem, list[float]] = {}
 
     def __call__(self, generator: Generator) -> Validation:
         """Scores of `generator` (left in the mode it was in); the same on every process."""
@@ -65,28 +103,34 @@ class Validator:
             mine.append((index, *self._score(generator, item, pictures)))
         generator.train(training)
         rows = sorted(self._gather(mine))
-        scores: dict[Key, list[tuple[float, ...]]] = {}
+        grouped: dict[Key, list[tuple[float, ...]]] = {}
         for index, *row in rows:
             item = self.items[index]
-            scores.setdefault((item.set_name, item.compression), []).append(tuple(row))
-        means = {key: Score(*(float(column) for column in np.mean(rows, axis=0))) for key, rows in scores.items()}
-        return Validation(means, pictures)
+            grouped.setdefault((item.set_name, item.compression), []).append(tuple(row))
+        scores = {}
+        for key, rows in grouped.items():
+            means, count = np.mean(rows, axis=0).tolist(), len(self.metrics)
+            scores[key] = Score(dict(zip(self.metrics, means)), dict(zip(self.metrics, means[count:])))
+        return Validation(scores, pictures, "bicubic" if self.scale > 1 else "input")
 
-    def _score(self, generator: Generator, item: EvaluationItem, pictures: dict) -> tuple[float, float, float, float]:
+    def _score(self, generator: Generator, item: EvaluationItem, pictures: dict) -> list[float]:
+        """The metrics of the restored image, then those of what it was before."""
         pair = load(item, self.scale)
         sr = restore(generator, pair.lr, self.runtime.device)
         first = (item.set_name, item.compression) not in pictures
-        if item not in self._bicubic_scores or first:
-            bicubic = restore(self.bicubic, pair.lr)
-            self._bicubic_scores[item] = self._metrics(bicubic, pair.hr)
+        if item not in self._before_scores or first:
+            before = restore(self.bicubic, pair.lr)
+            self._before_scores[item] = self._measure(before, pair.hr)
             if first:
-                pictures[item.set_name, item.compression] = [bicubic, sr, pair.hr]
-        return (*self._metrics(sr, pair.hr), *self._bicubic_scores[item])
+                pictures[item.set_name, item.compression] = [before, sr, pair.hr]
+        return [*self._measure(sr, pair.hr), *self._before_scores[item]]
 
-    def _metrics(self, image: np.ndarray, hr: np.ndarray) -> tuple[float, float]:
-        border = self.scale if self.scale > 1 else 0
-        arguments = image, hr, border, self.convention
-        return psnr_y(*arguments), ssim_y(*arguments)
+    def _measure(self, image: np.ndarray, hr: np.ndarray) -> list[float]:
+        arguments = image, hr, self.scale if self.scale > 1 else 0, self.convention
+        measured = {"psnr_y": lambda: psnr_y(*arguments), "ssim_y": lambda: ssim_y(*arguments)}
+        # Neither shaves a border, as quality enhancement is measured.
+        measured |= {"psnr_rgb": lambda: psnr_rgb(image, hr), "lpips": lambda: self.lpips(image, hr)}
+        return [measured[metric]() for metric in self.metrics]
 
     def _gather(self, rows: list[tuple]) -> list[tuple]:
         if self.runtime.ranks == 1:

@@ -1,5 +1,6 @@
 """Every recipe's forward and losses on a CUDA device that is not there, autocast forced."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -18,13 +19,16 @@ class FakeRuntime:
 
     device = torch.device("cuda")
     fused = channels_last = False
-    accelerator = SimpleNamespace()
+    accelerator = SimpleNamespace(no_sync=lambda step: nullcontext())
 
     def place(self, module):
         return module  # made on the device
 
     def prepare(self, step, optimizer):
         return step, optimizer
+
+    def mean(self, value):
+        return value
 
 
 CASES = [(name, n) for name, (_, recipes) in EXPERIMENTS.items() for n in range(len(recipes))]
@@ -42,22 +46,26 @@ def test_forward_and_losses_stay_on_the_device(fake_cuda, experiment, number):
         scale = generator.scale
         # As the loader gives them: uint8 on the CPU; `to_device` is the trainer's.
         batch = {
-            "lr": torch.empty(2, 12, 12, 3, dtype=torch.uint8),
-            "hr": torch.empty(2, 12 * scale, 12 * scale, 3, dtype=torch.uint8),
+            "lr": torch.empty(2, 16, 16, 3, dtype=torch.uint8),
+            "hr": torch.empty(2, 16 * scale, 16 * scale, 3, dtype=torch.uint8),
         }
         if recipe.needs_clean_lr:
-            batch["clean_lr"] = torch.empty(2, 12, 12, 3)
+            batch["clean_lr"] = torch.empty(2, 16, 16, 3)
         batch = Runtime.to_device(FakeRuntime(), batch)
-        batch["x_hat"] = torch.empty(2, 3, 12 * scale, 12 * scale, device="cuda")
+        batch["x_hat"] = torch.empty(2, 3, 16 * scale, 16 * scale, device="cuda")
         recipe.set_iteration(3)
-        seen = []
-        for layer in generator.modules():
-            if isinstance(layer, torch.nn.Conv2d):
-                layer.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+        seen = {name: [] for name in recipe.networks}
+        for name, network in recipe.networks.items():
+            for layer in network.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    layer.register_forward_hook(lambda _, __, output, name=name: seen[name].append(output.dtype))
         terms = recipe.terms(batch)
+        if "discriminator" in recipe.networks:
+            terms |= {f"judged_{kind}": recipe.judged((kind, batch))["loss"] for kind in ("hr", "sr")}
     # The non-local operator computes in float32 whatever autocast says; everything else in bfloat16.
     expected = torch.float32 if recipes[number]["type"] == "nonlocal_prior" else torch.bfloat16
-    assert expected in seen, "autocast did not reach the network"
+    for name in recipe.networks:
+        assert expected in seen[name], f"autocast did not reach the {name}"
     for name, term in terms.items():
         assert term.device.type == "cuda" and term.dtype == torch.float32 and term.ndim == 0, name
 
