@@ -63,12 +63,16 @@ KODAK = "https://r0k.us/graphics/kodak/kodak/"
 KODAK_FILES = tuple(f"kodim{number:02d}.png" for number in range(1, 25))
 
 QUICKSTART = {  # file under ROOT/quickstart: file in scikit-image's wheel
-    "train/astronaut.png": "astronaut.png",
-    "train/coffee.png": "coffee.png",
+    "train/brick.png": "brick.png",
+    "train/camera.png": "camera.png",
+    "train/chelsea.png": "chelsea.png",
+    "train/coins.png": "coins.png",
+    "train/grass.png": "grass.png",
+    "train/gravel.png": "gravel.png",
     "train/motorcycle.png": "motorcycle_left.png",
-    "train/retina.png": "retina.jpg",
-    "valid/chelsea.png": "chelsea.png",
-    "valid/rocket.png": "rocket.jpg",
+    "train/rocket.png": "rocket.jpg",
+    "valid/astronaut.png": "astronaut.png",
+    "valid/coffee.png": "coffee.png",
 }
 
 MANGA109 = """\

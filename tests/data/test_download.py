@@ -229,23 +229,28 @@ def test_a_root_that_cannot_be_made(tmp_path):
 def test_quickstart_writes_the_photographs_of_the_wheel(tmp_path, capsys):
     assert main(["quickstart", "--root", str(tmp_path)]) == 0
     photographs = {
-        "train/astronaut.png": skimage.data.astronaut(),
-        "train/coffee.png": skimage.data.coffee(),
+        "valid/astronaut.png": skimage.data.astronaut(),
+        "train/brick.png": skimage.data.brick(),
+        "train/camera.png": skimage.data.camera(),
+        "train/coins.png": skimage.data.coins(),
+        "train/grass.png": skimage.data.grass(),
+        "train/gravel.png": skimage.data.gravel(),
         "train/motorcycle.png": skimage.data.stereo_motorcycle()[0],
-        "train/retina.png": skimage.data.retina(),
-        "valid/chelsea.png": skimage.data.chelsea(),
-        "valid/rocket.png": skimage.data.rocket(),
+        "train/rocket.png": skimage.data.rocket(),
+        "train/chelsea.png": skimage.data.chelsea(),
+        "valid/coffee.png": skimage.data.coffee(),
     }
     assert tree(tmp_path / "quickstart") == sorted(photographs)
     for name, pixels in photographs.items():
-        np.testing.assert_array_equal(read_image(tmp_path / "quickstart" / name), pixels)
+        rgb = pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
+        np.testing.assert_array_equal(read_image(tmp_path / "quickstart" / name), rgb)
 
-    (tmp_path / "quickstart" / "train" / "coffee.png").unlink()
-    before = (tmp_path / "quickstart" / "valid" / "rocket.png").stat().st_mtime_ns
+    (tmp_path / "quickstart" / "train" / "coins.png").unlink()
+    before = (tmp_path / "quickstart" / "valid" / "coffee.png").stat().st_mtime_ns
     capsys.readouterr()
     assert main(["quickstart", "--root", str(tmp_path)]) == 0
     assert "1 images written" in capsys.readouterr().out
-    assert (tmp_path / "quickstart" / "valid" / "rocket.png").stat().st_mtime_ns == before
+    assert (tmp_path / "quickstart" / "valid" / "coffee.png").stat().st_mtime_ns == before
 
 
 def test_quickstart_that_is_there_already_imports_nothing_heavy(tmp_path):
