@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import Generator, GeneratorOptions, build_generator
@@ -20,3 +21,28 @@ def flops(options: GeneratorOptions, height: int, width: int) -> int:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             generator(lr)
     return counter.get_total_flops()
+
+
+def activation_bytes(options: GeneratorOptions) -> int:
+    """Roughly what inference needs for each LR pixel, in bytes of float32: enough to choose a tile by.
+
+    Measured against real peaks by benchmarks/restore_memory.py. Four times what the layer with the largest input and
+    output holds: its neighbours' features are still alive, and convolutions have workspaces. Nothing is computed: the
+    network lies on the meta device.
+    """
+    side = 32
+    largest = 0
+
+    def note(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        nonlocal largest
+        largest = max(largest, made.numel() + sum(tensor.numel() for tensor in given))
+
+    with torch.device("meta"), torch.no_grad():
+        generator = build_generator(options.model_copy(update={"weights": None})).eval()
+        for module in generator.modules():
+            if not list(module.children()):
+                module.register_forward_hook(note)
+        generator(torch.empty(1, 3, side, side))
+    # Without layers (bicubic): its float64 copies of the image.
+    largest = max(largest, 3 * (side * generator.scale) ** 2 * 4)
+    return 4 * 4 * largest // side**2
