@@ -23,26 +23,26 @@ def flops(options: GeneratorOptions, height: int, width: int) -> int:
     return counter.get_total_flops()
 
 
-def activation_bytes(options: GeneratorOptions) -> int:
-    """Roughly what inference needs for each LR pixel, in bytes of float32: enough to choose a tile by.
+def activation_bytes(generator: Generator) -> int:
+    """Roughly what inference needs for each LR pixel, in bytes, in float32: enough to choose a tile by.
 
-    Measured against real peaks by benchmarks/restore_memory.py. Four times what the layer with the largest input and
-    output holds: its neighbours' features are still alive, and convolutions have workspaces. Nothing is computed: the
-    network lies on the meta device.
+    Four times what the layer with the largest input and output holds, as its neighbours' features are still alive
+    and convolutions have workspaces; `benchmarks/restore_memory.py` sets it beside real peaks. Measured on 8×8 pixels.
     """
-    side = 32
-    largest = 0
+    side = 8
+    largest = 3 * (side * generator.scale) ** 2 * 4  # without layers (bicubic): float64 copies of the image
 
-    def note(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+    def note(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
         nonlocal largest
         largest = max(largest, made.numel() + sum(tensor.numel() for tensor in given))
 
-    with torch.device("meta"), torch.no_grad():
-        generator = build_generator(options.model_copy(update={"weights": None})).eval()
-        for module in generator.modules():
-            if not list(module.children()):
-                module.register_forward_hook(note)
-        generator(torch.empty(1, 3, side, side))
-    # Without layers (bicubic): its float64 copies of the image.
-    largest = max(largest, 3 * (side * generator.scale) ** 2 * 4)
+    layers = [module for module in generator.modules() if not list(module.children())]
+    hooks = [layer.register_forward_hook(note) for layer in layers if layer is not generator]
+    try:
+        weight = next(generator.parameters(), torch.empty(0))
+        with torch.inference_mode():
+            generator(torch.zeros(1, 3, side, side, device=weight.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
     return 4 * 4 * largest // side**2

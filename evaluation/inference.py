@@ -87,6 +87,7 @@ class Restorer:
         if tile is not None and tile < self.least_tile:
             raise UserError(f"tile is {tile}; with an overlap of {overlap} it must be at least {self.least_tile}")
         self.tile = tile
+        self._bytes_per_pixel = activation_bytes(generator)
 
     def __call__(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
         """One image restored.
@@ -128,7 +129,7 @@ class Restorer:
             free = torch.cuda.mem_get_info(self.device)[0] * _SHARE
         else:
             free = min(available_bytes() * _SHARE, _MOST_ON_CPU)
-        pixels = free / activation_bytes(self.generator.options)
+        pixels = free / self._bytes_per_pixel
         if height * width <= pixels:
             return max(height, width, self.least_tile)
         return min(max(math.isqrt(int(pixels)), self.least_tile), _LARGEST_TILE)

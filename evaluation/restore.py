@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,7 @@ def main(args: argparse.Namespace) -> int:
         print(_list())
         return 0
     _check(args)
+    warnings.filterwarnings("ignore", module="PIL")  # what it says of damaged files stands in the summary
     suffix = f".{args.format}"
     jobs = find_jobs(args.inputs, args.output, suffix)
     device = pick_device(args.device)
