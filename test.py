@@ -1,4 +1,4 @@
-"""Evaluate: `python test.py --options options/quickstart/eval.yml`; score two folders: `python test.py score`."""
+"""Evaluate: `python test.py --options FILE`; restore photos: `python test.py restore`; score: `… score`."""
 
 import argparse
 import sys
@@ -17,9 +17,16 @@ def main(argv: list[str]) -> int:
         )
         score.add_arguments(parser)
         return score.main(parser.parse_args(argv[1:]))
+    if argv[:1] == ["restore"]:
+        from evaluation import restore
+
+        parser = argparse.ArgumentParser(prog="test.py restore", description="Restore photos (docs/restoring.md).")
+        restore.add_arguments(parser)
+        return restore.main(parser.parse_intermixed_args(argv[1:]))
     parser = argparse.ArgumentParser(
-        description="Restore and score whole data sets, restore photos; all goes to results/<name>/.",
-        epilog="`python test.py score --help`: score a folder of images that any program restored.",
+        description="Restore and score whole data sets, restore photos without ground truth; all goes to results/<name>/.",
+        epilog="`python test.py restore --help`: restore your own photos. `python test.py score --help`: score a "
+        "folder of images that any program restored.",
     )
     parser.add_argument("--options", type=Path, required=True, help="YAML file; the shipped ones are under options/")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="dotted.key=value, e.g. save_images=false")

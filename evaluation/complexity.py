@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import Generator, GeneratorOptions, build_generator
@@ -20,3 +21,28 @@ def flops(options: GeneratorOptions, height: int, width: int) -> int:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             generator(lr)
     return counter.get_total_flops()
+
+
+def activation_bytes(generator: Generator) -> int:
+    """Roughly what inference needs for each LR pixel, in bytes, in float32: enough to choose a tile by.
+
+    Four times what the layer with the largest input and output holds, as its neighbours' features are still alive
+    and convolutions have workspaces; `benchmarks/restore_memory.py` sets it beside real peaks. Measured on 8×8 pixels.
+    """
+    side = 8
+    largest = 3 * (side * generator.scale) ** 2 * 4  # without layers (bicubic): float64 copies of the image
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        nonlocal largest
+        largest = max(largest, made.numel() + sum(tensor.numel() for tensor in given))
+
+    layers = [module for module in generator.modules() if not list(module.children())]
+    hooks = [layer.register_forward_hook(note) for layer in layers if layer is not generator]
+    try:
+        weight = next(generator.parameters(), torch.empty(0))
+        with torch.inference_mode():
+            generator(torch.zeros(1, 3, side, side, device=weight.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 4 * 4 * largest // side**2

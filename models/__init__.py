@@ -17,7 +17,7 @@ from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
 from models.discriminator import Discriminator, DiscriminatorOptions
 from models.generator import Generator, GeneratorOptions, count_parameters
-from models.rrdbnet import RRDBNet
+from models.rrdbnet import RRDBNet, is_rrdbnet
 
 GENERATORS: dict[str, type[Generator]] = {
     cls.Options.model_fields["type"].default: cls for cls in Generator.__subclasses__()
@@ -47,18 +47,22 @@ def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:
 
 
 def options_in_file(weights: Path) -> GeneratorOptions:
-    """The generator that a file exported here was written for, with that file as its weights.
+    """The generator that a file is for, with that file as its weights.
+
+    A file exported here says what it is; of others, RRDBNet's show it by their tensors, sizes included.
 
     Raises:
         WeightsError: the file is missing, or does not say what it is.
     """
     written = about(weights).get("generator")
+    if written is None and is_rrdbnet(weights):
+        return RRDBNet.Options(weights=weights).resolved()
     try:
         options = TypeAdapter(AnyGeneratorOptions).validate_json(json.dumps(written), strict=True)
         return options.model_copy(update={"weights": weights})
     except ValidationError:
         raise WeightsError(
-            f"{weights}: does not say which network it is for; give `generator` with type and sizes"
+            f"{weights}: does not say which network it is for; give `generator` with type and sizes in an options file"
         ) from None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -69,6 +70,15 @@ class RRDBNetOptions(GeneratorOptions):
         for name, size in zip(("num_feat", "num_block", "num_grow_ch"), published, strict=True):
             sizes.setdefault(name, size)
         return RRDBNetOptions.model_validate(sizes)
+
+
+def is_rrdbnet(weights: Path) -> bool:
+    """Whether a weight file holds a whole RRDBNet of any published format, as far as its sizes can be read.
+
+    Raises:
+        models.checkpoints.WeightsError: a file that cannot be read.
+    """
+    return _sizes_in(read_renamed(weights, "rrdbnet")).keys() >= {"num_feat", "scale"}
 
 
 def _sizes_in(state: dict[str, Tensor]) -> dict[str, int | bool]:

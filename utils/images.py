@@ -29,7 +29,7 @@ from utils.files import write_atomically
 MAX_PIXELS = 200_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF")
 _ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 274, 258, 262  # TIFF and EXIF tags
 _pillow_limit = threading.Lock()
 
@@ -44,20 +44,20 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises ImageError if the file is missing, empty, not an image, cut short, of more than `max_pixels`
     pixels, or of a depth or layout that has no defined treatment.
     """
-    with _open_file(path) as file:
-        return _decode(file, str(path), max_pixels, _FORMATS)
+    with open_file(path) as file:
+        return _decode(file, str(path), max_pixels, FORMATS)
 
 
 def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return (height, width) as `read_image` would, from the header alone. Raises ImageError as it does."""
-    with _open_file(path) as file:
-        image = _open_image(file, str(path), max_pixels, _FORMATS)
+    with open_file(path) as file:
+        image = open_image(file, str(path), max_pixels, FORMATS)
         width, height = image.size
-        return (width, height) if _orientation(image) >= 5 else (height, width)
+        return (width, height) if orientation_of(image) >= 5 else (height, width)
 
 
 def decode_image(
-    data: bytes, name: str, formats: tuple[str, ...] = _FORMATS, max_pixels: int = MAX_PIXELS
+    data: bytes, name: str, formats: tuple[str, ...] = FORMATS, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
     """Decode the bytes of an image file, as `read_image` does, accepting Pillow's `formats` only.
 
@@ -109,7 +109,8 @@ def list_images(folder: str | Path) -> list[Path]:
     return found
 
 
-def _open_file(path: str | Path) -> BinaryIO:
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a file that is to hold an image. Raises ImageError if that fails or the file is empty."""
     try:
         file = Path(path).open("rb")  # noqa: SIM115 (the callers close it)
     except FileNotFoundError:
@@ -122,8 +123,9 @@ def _open_file(path: str | Path) -> BinaryIO:
     return file
 
 
-def _open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...]) -> Image.Image:
-    """Read the header and check the size. Pillow's own limit is lower than ours and only warns: replaced."""
+def open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...]) -> Image.Image:
+    """Read the header and check the size. Raises ImageError, which calls the file `name`."""
+    # Pillow's own limit is lower than ours and only warns: replaced.
     try:
         with _pillow_limit:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -134,7 +136,7 @@ def _open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, 
     except UnidentifiedImageError:
         raise ImageError(f"{name}: not an image that can be read ({', '.join(formats)}): replace it") from None
     except Exception as error:  # Pillow's plugins raise many types for a damaged header
-        raise _damaged(name, error) from None
+        raise damaged(name, error) from None
     if image.width * image.height > max_pixels:
         raise ImageError(
             f"{name}: {image.width}x{image.height} pixels, more than the limit of {max_pixels:,}: "
@@ -144,25 +146,24 @@ def _open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, 
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...]) -> np.ndarray:
-    image = _open_image(file, name, max_pixels, formats)
+    image = open_image(file, name, max_pixels, formats)
     try:
-        orientation, depth = _orientation(image), _depth(image, file)
+        orientation, depth = orientation_of(image), sample_depth(image, file)
         image.load()
         if depth == 8:
             pixels = _eight_bit(image)
-        elif image.mode == "I" or image.mode.startswith("I;16"):
-            pixels = _sixteen_bit_grey(image)
         else:
-            file.seek(0)
-            pixels = _sixteen_bit_colour(image, file.read())
+            wide, alpha = sixteen_bits(image, file)
+            pixels = to_eight_bits(wide if alpha is None else over_white(wide, alpha))
+            pixels = np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), (*pixels.shape[:2], 3))
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
     except Exception as error:  # Pillow's plugins raise many types for damaged data
-        raise _damaged(name, error) from None
-    return np.ascontiguousarray(_upright(pixels, orientation))
+        raise damaged(name, error) from None
+    return np.ascontiguousarray(upright(pixels, orientation))
 
 
-def _depth(image: Image.Image, file: BinaryIO) -> int:
+def sample_depth(image: Image.Image, file: BinaryIO) -> int:
     """Return 8 (also for less) or 16. The mode does not tell: Pillow drops 8 of 16 bits of colour, unsaid."""
     if image.format == "TIFF":
         depth = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
@@ -182,19 +183,31 @@ def _eight_bit(image: Image.Image) -> np.ndarray:
     if not image.has_transparency_data:
         return np.array(image.convert("RGB"))
     rgba = np.array(image.convert("RGBA"))
-    return _over_white(rgba[..., :3], rgba[..., 3:])
+    return over_white(rgba[..., :3], rgba[..., 3])
 
 
-def _sixteen_bit_grey(image: Image.Image) -> np.ndarray:
+def sixteen_bits(image: Image.Image, file: BinaryIO) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples of a loaded 16-bit image: uint16, h×w grey or h×w×3 RGB, and h×w alpha or None.
+
+    Raises ImageError for a layout that has no defined treatment.
+    """
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _sixteen_bit_grey(image)
+    file.seek(0)
+    return _sixteen_bit_colour(image, file.read())
+
+
+def _sixteen_bit_grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     grey = np.array(image).astype(np.uint16)
     if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is zero
         grey = 65535 - grey
-    if "transparency" in image.info:  # one grey value means "not there"
-        grey = np.where(grey == image.info["transparency"], np.uint16(65535), grey)
-    return np.repeat(_to_eight_bits(grey)[..., None], 3, axis=2)
+    if "transparency" not in image.info:
+        return grey, None
+    # One grey value means "not there".
+    return grey, np.where(grey == image.info["transparency"], np.uint16(0), np.uint16(65535))
 
 
-def _sixteen_bit_colour(image: Image.Image, data: bytes) -> np.ndarray:
+def _sixteen_bit_colour(image: Image.Image, data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode by OpenCV, which keeps 16 bits; Pillow, which keeps the upper 8, has found the file whole."""
     wide = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     upper = np.array(image.convert("RGBA" if "A" in image.getbands() else "RGB"))[..., :3]
@@ -202,24 +215,31 @@ def _sixteen_bit_colour(image: Image.Image, data: bytes) -> np.ndarray:
     # Two decoders that disagree (planar samples, premultiplied alpha, CMYK): no defined treatment.
     if rgb is None or rgb.shape != upper.shape or not np.array_equal(rgb >> 8, upper):
         raise ImageError("a layout of 16-bit samples that is not supported: convert it to an RGB PNG")
-    return _to_eight_bits(_over_white(rgb, wide[..., 3:]) if wide.shape[2] == 4 else rgb)
+    return rgb, wide[..., 3] if wide.shape[2] == 4 else None
 
 
-def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Blend over white at the depth of the arrays (8 or 16 bits), rounded."""
-    top = np.iinfo(rgb.dtype).max
+def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Blend grey or RGB over white at the depth of the arrays (8 or 16 bits), rounded.
+
+    Args:
+        colour: h×w or h×w×3; the result has its shape and type.
+        alpha: h×w, of the same type.
+    """
+    alpha = alpha.reshape(*alpha.shape, *[1] * (colour.ndim - 2))
+    top = np.iinfo(colour.dtype).max
     if alpha.min() == top:
-        return rgb
+        return colour
     wide = np.uint16 if top == 255 else np.uint32  # top² + top / 2 fits
-    blended = rgb.astype(wide) * alpha + wide(top) * (top - alpha)
-    return ((blended + wide(top // 2)) // wide(top)).astype(rgb.dtype)
+    blended = colour.astype(wide) * alpha + wide(top) * (top - alpha)
+    return ((blended + wide(top // 2)) // wide(top)).astype(colour.dtype)
 
 
-def _to_eight_bits(wide: np.ndarray) -> np.ndarray:
+def to_eight_bits(wide: np.ndarray) -> np.ndarray:
+    """uint16 samples as uint8: divided by 257 and rounded."""
     return ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8, as the header has it; 1 if there is none or it makes no sense."""
     if image.format == "TIFF":
         return 1  # Pillow and OpenCV turn TIFF files themselves
@@ -231,9 +251,10 @@ def _orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of h×w or h×w×3 pixels, turned as EXIF's `orientation` says."""
     if orientation >= 5:  # stored transposed
-        pixels = pixels.transpose(1, 0, 2)
+        pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
@@ -241,7 +262,8 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels
 
 
-def _damaged(name: str, error: Exception) -> ImageError:
+def damaged(name: str, error: Exception) -> ImageError:
+    """What is said of a file that a decoder stumbles over."""
     return ImageError(f"{name}: damaged or cut short ({_reason(error)}): copy or make it again")
 
 
