@@ -27,14 +27,14 @@ def main(argv: list[str]) -> int:
 
     from evaluation.evaluate import evaluate
     from evaluation.options import EvaluationOptions
-    from evaluation.tables import write_tables
+    from evaluation.tables import FILES, write_tables
     from utils.options import load
 
     options = load(arguments.options, EvaluationOptions, arguments.overrides)
-    print(write_tables(evaluate(options), options))
-    print(
-        f"written to {options.folder}/: table.md, average.csv, images.csv{', images/' if options.save_images else ''}"
-    )
+    evaluation = evaluate(options)
+    if evaluation is not None:  # rank 0
+        print(write_tables(evaluation, options))
+        print(f"\nwritten to {options.folder}/: {', '.join(FILES)}{', images/' if options.save_images else ''}")
     return 0
 
 
