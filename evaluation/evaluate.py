@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from data.codecs import parse
 from data.evaluation_sets import EvaluationItem, EvaluationPair, all_items, load
 from evaluation.complexity import flops_of_a_megapixel
 from evaluation.inference import restore
@@ -24,12 +19,13 @@ from evaluation.measures import Measurer, smallest_side
 from evaluation.metrics import MetricError
 from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.pipeline import pipelined
+from evaluation.plan import Task, device_name, image_path, place, plan
 from evaluation.ranks import Ranks
-from evaluation.score_log import Record, ScoreLog, key_of, stamp
+from evaluation.score_log import Record, ScoreLog, stamp
 from models import Generator, build_generator, count_parameters, options_in_file
 from utils.errors import UserError
-from utils.files import locked, sha256_of
-from utils.images import image_size, write_png
+from utils.files import locked
+from utils.images import image_size, read_image, write_png
 
 
 @dataclass(frozen=True)
@@ -64,16 +60,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One image at one compression, and the models to run on it: the key of each one's record by name."""
-
-    item: EvaluationItem
-    keys: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Restored:
-    """What a network made of a task, before it is saved and scored."""
+    """What a network made of a task, now or earlier, before it is saved and scored."""
 
     task: Task
     model: str
@@ -85,9 +73,9 @@ class Restored:
 def evaluate(options: EvaluationOptions) -> Evaluation | None:
     """Everything that `options` name; restored images go to `<folder>/images/<model>/<set>/<compression>/`.
 
-    Figures that an earlier run has left in `<folder>/scores/` are taken over where nothing that determines them has
-    changed (`evaluation.score_log`); those made here are added as they are made. Under `torchrun` the images are dealt
-    to the processes, and all but rank 0 return None.
+    Pictures and figures of an earlier run are taken over where nothing that determines them has changed
+    (`evaluation.score_log`); those made here are logged as they are made. Under `torchrun` the images are dealt to the
+    processes, and all but rank 0 return None.
 
     Raises:
         UserError, WeightsError, LossWeightsError: before anything slow, for options, folders and files that do not fit.
@@ -106,31 +94,26 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
     with ExitStack() as held:
         if ranks.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
-        tasks, known = ranks.from_main(lambda: _plan(items, there, options, measurer, log, device))
+        tasks, known = ranks.from_main(lambda: plan(items, there, options, measurer, log.read(), device))
         made = ranks.gather(_run(tasks[ranks.rank :: ranks.count], there, options, measurer, log, device, ranks))
         if not ranks.is_main:
             return None
     records = {record.place: record for record in [*known, *made]}
     scores = [
         ImageScore(
-            name, item.set_name, item.compression, item.image, record.scores, record.bits_per_pixel, record.seconds
+            name,
+            item.set_name,
+            item.compression,
+            item.image,
+            {measure: records[place(name, item)].scores[kind] for measure, kind in measurer.kinds.items()},
+            records[place(name, item)].bits_per_pixel,
+            records[place(name, item)].seconds,
         )
         for item in items
         for name in there
-        for record in [records[place(name, item)]]
     ]
     costs = {name: None if generator is None else _cost(generator) for name, generator in generators.items()}
     return Evaluation(scores, costs, measurer.missing, device_name(device))
-
-
-def place(model: str, item: EvaluationItem) -> str:
-    """Path of a restored image below the folder of images."""
-    return f"{model}/{item.set_name}/{item.compression.replace('>', '+')}/{item.image}.png"
-
-
-def image_path(options: EvaluationOptions, model: str, item: EvaluationItem) -> Path:
-    """Where a restored image is written."""
-    return options.folder / "images" / place(model, item)
 
 
 def pick_device(choice: str) -> torch.device:
@@ -142,11 +125,6 @@ def pick_device(choice: str) -> torch.device:
     if choice == "cuda" and not torch.cuda.is_available():
         raise UserError("device is cuda and torch sees no CUDA device; install a CUDA build or use auto")
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """`CPU`, or the GPU's name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 def _load(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
@@ -176,75 +154,6 @@ def _check_sizes(items: list[EvaluationItem], options: EvaluationOptions) -> Non
             )
 
 
-def _plan(
-    items: list[EvaluationItem],
-    generators: dict[str, Generator],
-    options: EvaluationOptions,
-    measurer: Measurer,
-    log: ScoreLog,
-    device: torch.device,
-) -> tuple[list[Task], list[Record]]:
-    """What is to be done, and the records of what is there already."""
-    records = log.read()
-    earlier = {record.place for record in records.values()}
-    facts = _Facts(options, generators, device)
-    tasks, known, stale = [], [], 0
-    for item in items:
-        keys = {name: key_of(facts(name, item)) for name in generators}
-        for name, key in keys.copy().items():
-            png = image_path(options, name, item) if options.save_images else None
-            if key in records and records[key].is_enough(measurer.names, png):
-                known.append(records[keys.pop(name)])
-            else:
-                stale += key not in records and place(name, item) in earlier
-        if keys:
-            tasks.append(Task(item, keys))
-    if known:
-        print(f"{len(known)} of {len(items) * len(generators)} images are restored and scored already", file=sys.stderr)
-    if stale:
-        print(f"{stale} images are made anew: their weights, images or options have changed", file=sys.stderr)
-    return tasks, known
-
-
-class _Facts:
-    """Everything that determines the figures of a model on an item, as plain data."""
-
-    def __init__(self, options: EvaluationOptions, generators: dict[str, Generator], device: torch.device):
-        self.common: dict[str, Any] = {
-            "convention": options.convention,
-            "border": options.shaved,
-            "lpips": str(options.lpips_weights),
-            "device": device_name(device),
-        }
-        self.models = {
-            name: {
-                "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
-                "weights": _digest(generator),
-            }
-            for name, generator in generators.items()
-        }
-        self.file, self.encoder = cache(sha256_of), cache(lambda spec: parse(spec).describe())
-
-    def __call__(self, model: str, item: EvaluationItem) -> dict[str, Any]:
-        made_of = {"lr": self.file(item.lr_path)} if item.lr_path else {"encoder": self.encoder(item.compression)}
-        return {
-            **self.common,
-            **self.models[model],
-            **made_of,
-            "hr": self.file(item.hr_path),
-            "place": place(model, item),
-        }
-
-
-def _digest(generator: Generator) -> str:
-    """SHA-256 of the weights as they were loaded, whatever file format they came in."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(generator.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
 def _run(
     tasks: list[Task],
     generators: dict[str, Generator],
@@ -256,23 +165,33 @@ def _run(
 ) -> list[Record]:
     """The records of these tasks; each is in the log once it is made."""
 
-    def restored(task: Task, pair: EvaluationPair) -> Iterator[Restored]:
+    def loaded(task: Task) -> tuple[EvaluationPair, dict[str, np.ndarray]]:
+        pictures = {name: read_image(image_path(options, name, task.item)) for name in task.whole}
+        return load(task.item, options.scale), pictures
+
+    def restored(task: Task, found: tuple[EvaluationPair, dict[str, np.ndarray]]) -> Iterator[Restored]:
+        pair, pictures = found
         for name in task.keys:
+            if name in pictures:
+                yield Restored(task, name, pictures[name], pair, task.earlier[name].seconds)
+                continue
             started = time.perf_counter()
             sr = restore(generators[name], pair.lr, device)
             yield Restored(task, name, sr, pair, time.perf_counter() - started)
 
     def finish(result: Restored) -> Record:
-        item, path = result.task.item, image_path(options, result.model, result.task.item)
-        if options.save_images:
+        task, name = result.task, result.model
+        path, whole = image_path(options, name, task.item), name in task.whole
+        if options.save_images and not whole:
             write_png(path, result.sr)
+        earlier = task.earlier[name].scores if name in task.earlier else {}
         record = Record(
-            result.task.keys[result.model],
-            place(result.model, item),
-            measurer(result.sr, result.pair.hr),
+            task.keys[name],
+            place(name, task.item),
+            {**earlier, **measurer(result.sr, result.pair.hr)},
             result.pair.bits_per_pixel,
             result.seconds,
-            stamp(path) if options.save_images else None,
+            stamp(path) if options.save_images or whole else None,
         )
         log.append(record)
         return record
@@ -280,7 +199,7 @@ def _run(
     records = []
     total = sum(len(task.keys) for task in tasks)
     with tqdm(total=total, desc=options.name, unit="image", disable=None if ranks.is_main else True) as bar:
-        for record in pipelined(tasks, lambda task: load(task.item, options.scale), restored, finish):
+        for record in pipelined(tasks, loaded, restored, finish):
             records.append(record)
             bar.update()
     return records

@@ -50,6 +50,7 @@ class Measurer:
 
     Attributes:
         names: the measures that can be taken here, in the options' order.
+        kinds: for each name, what the figure depends on: its convention and border, or weights given by path.
         missing: the others: LPIPS without its backbone's weights, said on stderr in one line.
 
     Raises:
@@ -74,15 +75,21 @@ class Measurer:
             if say:
                 print(f"LPIPS is left out: {error}", file=sys.stderr)
         self.names = tuple(name for name in options.metrics if name in self._functions)
+        y_kind = f"{options.convention} {options.shaved}"
+        weights = f" {options.lpips_weights}" if options.lpips_weights is not None else ""
+        self.kinds = {
+            name: f"{name} {y_kind}" if name in ("psnr_y", "ssim_y") else name + weights * name.startswith("lpips")
+            for name in self.names
+        }
         self.missing = tuple(name for name in options.metrics if name not in self._functions)
 
     def __call__(self, sr: np.ndarray, hr: np.ndarray) -> dict[str, float]:
-        """The figures of two uint8 h×w×3 images by name.
+        """The figures of two uint8 h×w×3 images by kind.
 
         Raises:
             MetricError: images too small for the border, SSIM's window or LPIPS.
         """
-        return {name: self._functions[name](sr, hr) for name in self.names}
+        return {kind: self._functions[name](sr, hr) for name, kind in self.kinds.items()}
 
 
 def smallest_side(options: EvaluationOptions) -> int:

@@ -1,7 +1,8 @@
 """Scores on disk as they are made, so that an evaluation that was stopped, or killed, goes on where it was.
 
 A line of JSON for each restored image, appended to a file per process under `<results>/<name>/scores/`. Its key is a
-digest of everything that determines the figures; a changed weight file, image, codec or option is another key.
+digest of everything that determines the picture: a changed weight file, source image, encoder or network is another
+key. Each figure in it is named by its metric, convention and border.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,9 @@ class Record:
     """One restored image.
 
     Attributes:
-        key: `key_of` everything that determines it.
+        key: `key_of` everything that determines the picture.
         place: the path of its PNG below the folder of images, whether it was written or not.
-        scores: figure by name of the measure.
+        scores: figures by `Measurer.kinds`.
         bits_per_pixel: of the LR image; None where it was not encoded here.
         seconds: of the network.
         png: size in bytes and time of change (ns) of the PNG written; None: none was.
@@ -41,11 +43,13 @@ class Record:
     png: tuple[int, int] | None
     at: float = 0.0
 
-    def is_enough(self, measures: tuple[str, ...], png: Path | None) -> bool:
-        """Whether it holds these measures, and `png` (None: not wanted) still is the file that was written."""
-        if any(name not in self.scores for name in measures):
-            return False
-        return png is None or (png.is_file() and self.png == stamp(png))
+    def has(self, kinds: Iterable[str]) -> bool:
+        """Whether these figures are in it."""
+        return all(kind in self.scores for kind in kinds)
+
+    def has_picture(self, png: Path) -> bool:
+        """Whether `png` still is the file that was written."""
+        return png.is_file() and self.png == stamp(png)
 
 
 def key_of(facts: Any) -> str:

@@ -51,7 +51,7 @@ def as_markdown(table: Table) -> str:
     lines = _aligned([[_no_pipe(heading) for heading in table.headings], *rows], table.words, " | ", "| ")
     rule = "|" + "|".join(
         "-" * (len(part) - 1) + ("-" if place < table.words else ":")
-        for place, part in enumerate(lines[0][1:-1].split("|"))
+        for place, part in enumerate(re.split(r"(?<!\\)\|", lines[0])[1:-1])
     )
     parts = [f"**{table.title}**", ""]
     parts += [*(_no_pipe(sentence) for sentence in table.caption), ""] if table.caption else []
