@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bash eval.sh [OPTIONS_FILE] [dotted.key=value ...]
-# Without a file: the quick start's held-out photographs.
+# Without a file: the quick start's held-out photographs. NUM_PROCESSES=N shares the images out (one process per GPU).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -11,5 +11,9 @@ if [[ ${1:-} == *.yml || ${1:-} == *.yaml ]]; then
 fi
 if [[ $options == *quickstart/* ]]; then
     python -m data.download quickstart # photographs of scikit-image's wheel; no network
+fi
+if [[ ${NUM_PROCESSES:-1} -gt 1 ]]; then
+    exec python -m torch.distributed.run --standalone --nproc-per-node "$NUM_PROCESSES" \
+        test.py --options "$options" "$@"
 fi
 exec python test.py --options "$options" "$@"

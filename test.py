@@ -24,7 +24,8 @@ def main(argv: list[str]) -> int:
         restore.add_arguments(parser)
         return restore.main(parser.parse_intermixed_args(argv[1:]))
     parser = argparse.ArgumentParser(
-        description="Restore and score whole data sets, restore photos without ground truth; all goes to results/<name>/.",
+        description="Restore and score whole data sets, restore photos that have no ground truth; all goes to "
+        "results/<name>/.",
         epilog="`python test.py restore --help`: restore your own photos. `python test.py score --help`: score a "
         "folder of images that any program restored.",
     )
@@ -35,7 +36,8 @@ def main(argv: list[str]) -> int:
     from evaluation.evaluate import evaluate
     from evaluation.options import EvaluationOptions
     from evaluation.photos import check_photos, restore_photos
-    from evaluation.tables import write_tables
+    from evaluation.ranks import is_main_process
+    from evaluation.tables import FILES, write_tables
     from evaluation.unfolding import check_unfolding, write_unfolding
     from utils.options import load
 
@@ -43,11 +45,14 @@ def main(argv: list[str]) -> int:
     check_unfolding(options)
     check_photos(options)
     written = ["images/"] if options.save_images else []
-    if options.datasets:
-        print(write_tables(evaluate(options), options))
-        written = ["table.md", "average.csv", "images.csv", *written]
+    evaluation = evaluate(options) if options.datasets else None
+    if not is_main_process():
+        return 0
+    if evaluation is not None:
+        print(write_tables(evaluation, options))
+        written = [*FILES, *written]
     written += write_unfolding(options) + restore_photos(options)
-    print(f"written to {options.folder}/: {', '.join(written)}")
+    print(f"\nwritten to {options.folder}/: {', '.join(written)}")
     return 0
 
 

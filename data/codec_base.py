@@ -74,11 +74,12 @@ class Codec(ABC):
 
 @dataclass(frozen=True)
 class QualityCodec(Codec):
-    """A codec with a quality, or a range of them, between `lowest` and `highest`."""
+    """A codec with a quality, or a range of them, between `lowest` and `highest`; `title` is what people call it."""
 
     quality: int | Range
 
     name: ClassVar[str]
+    title: ClassVar[str]
     lowest: ClassVar[int]
     highest: ClassVar[int]
 
@@ -91,6 +92,13 @@ class QualityCodec(Codec):
 
     def __str__(self) -> str:
         return f"{self.name}{self.quality}"
+
+    @abstractmethod
+    def encoder(self) -> str:
+        """Return settings, encoder and version: what `describe` says beside the quality."""
+
+    def describe(self) -> str:
+        return f"{self.title} {self.quality}, {self.encoder()}"
 
     @property
     def is_range(self) -> bool:

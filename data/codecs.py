@@ -101,9 +101,10 @@ class _Cv2Codec(QualityCodec):
 @dataclass(frozen=True)
 class Jpeg(_Cv2Codec):
     name, lowest, highest = "jpeg", 1, 100
+    title = "JPEG quality"
 
-    def describe(self) -> str:
-        return f"JPEG quality {self.quality}, 4:2:0, baseline (OpenCV {cv2.__version__})"
+    def encoder(self) -> str:
+        return f"4:2:0, baseline (OpenCV {cv2.__version__})"
 
     def _encode(self, image: np.ndarray) -> bytes:
         _check_side(self, image, 65500)
@@ -116,9 +117,10 @@ class Jpeg(_Cv2Codec):
 @dataclass(frozen=True)
 class Webp(_Cv2Codec):
     name, lowest, highest = "webp", 1, 100
+    title = "lossy WebP quality"
 
-    def describe(self) -> str:
-        return f"lossy WebP quality {self.quality}, method 4 (OpenCV {cv2.__version__})"
+    def encoder(self) -> str:
+        return f"method 4 (OpenCV {cv2.__version__})"
 
     def _encode(self, image: np.ndarray) -> bytes:
         _check_side(self, image, 16383)
@@ -131,9 +133,10 @@ class Webp(_Cv2Codec):
 @dataclass(frozen=True)
 class Avif(QualityCodec):
     name, lowest, highest = "avif", 0, 100
+    title = "AVIF quality"
 
-    def describe(self) -> str:
-        return f"AVIF quality {self.quality}, 4:2:0, speed 6 (Pillow {pillow_version})"
+    def encoder(self) -> str:
+        return f"4:2:0, speed 6 (Pillow {pillow_version})"
 
     def _encode(self, image: np.ndarray) -> bytes:
         if not features.check("avif"):

@@ -5,7 +5,6 @@ server's validator (a strong ETag, else Last-Modified). A later try asks for the
 `If-Range` (RFC 9110, sections 13.1.5 and 14.2) and starts over if the file has changed or nobody can tell.
 """
 
-import hashlib
 import http.client
 import json
 import os
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from utils.errors import UserError
+from utils.files import sha256_of
 
 TRIES = 6  # in a row that bring no new byte; a try that brings some starts the count anew
 FIRST_WAIT_S = 1.0  # doubled after each such try
@@ -72,7 +72,7 @@ def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None)
             wait = FIRST_WAIT_S * 2 ** (failures - 1)
             print(f"{url}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
             time.sleep(wait)
-    if sha256 is not None and (found := _sha256(part.path)) != sha256:
+    if sha256 is not None and (found := sha256_of(part.path)) != sha256:
         part.discard()
         raise DownloadError(
             f"{url}: not the published file (SHA-256 {found[:12]}…, not {sha256[:12]}…), deleted: run again"
@@ -257,11 +257,3 @@ def _opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler())
     return opener
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

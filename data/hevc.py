@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -45,13 +46,17 @@ class Hevc(QualityCodec):
     full_range: bool = False
 
     name, lowest, highest = "hevc", 0, 51
+    title = "HEVC QP"
     size_multiple = 8  # HM's smallest coding unit; SubjectiveQE-ESRGAN crops its data set so
 
     def __str__(self) -> str:
         return super().__str__() + ("full" if self.full_range else "")
 
-    def describe(self) -> str:
-        return f"HEVC QP {self.quality}, {self._colours()}, x265 preset slow (PyAV {_pyav().__version__})"
+    def encoder(self) -> str:
+        return (
+            f"{self._colours()}, by x265 {_x265_version()} with preset slow, tune psnr and HM's I-slice QP, chroma QP "
+            f"and lambda (PyAV {_pyav().__version__})"
+        )
 
     def _encode(self, image: np.ndarray) -> bytes:
         height, width = image.shape[:2]
@@ -126,8 +131,8 @@ class Hm(Hevc):
 
     name = "hm"
 
-    def describe(self) -> str:
-        return f"HEVC QP {self.quality}, {self._colours()}, HM ({self._binary().name})"
+    def encoder(self) -> str:
+        return f"{self._colours()}, by HM {_hm_version(self._binary())} as its all-intra configuration sets it"
 
     def _binary(self) -> Path:
         given = self.binary or os.environ.get(HM_VARIABLE)
@@ -192,6 +197,36 @@ def _pyav() -> ModuleType:
     except ImportError:
         raise CodecError("HEVC needs the package PyAV: pip install av") from None
     return av
+
+
+@cache
+def _x265_version() -> str:
+    """The version that x265 writes into a stream; PyAV knows only libavcodec's."""
+    try:
+        context = _pyav().CodecContext.create("libx265", "w")
+        context.width = context.height = _SMALLEST
+        context.pix_fmt, context.time_base = "yuv444p", Fraction(1, 25)
+        context.options = {"x265-params": f"info=1:pools=1:frame-threads=1:log-level={_LOG_LEVEL}"}
+        grey = np.full((3, _SMALLEST, _SMALLEST), 128, np.uint8)
+        frame = _pyav().VideoFrame.from_ndarray(grey, format="yuv444p")
+        stream = b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+    except _errors():
+        return "(not in this PyAV)"
+    found = re.search(rb"x265 \(build \d+\) - ([\w.+-]+)", stream)
+    return found[1].decode() if found else "of unknown version"
+
+
+@cache
+def _hm_version(binary: Path) -> str:
+    """The version that HM's encoder says it is when it is started with nothing to do."""
+    try:
+        done = subprocess.run(
+            [str(binary)], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "of unknown version"
+    found = re.search(r"Encoder Version \[([\w.+-]+)\]", done.stdout)
+    return found[1] if found else "of unknown version"
 
 
 def _errors() -> tuple[type[Exception], ...]:

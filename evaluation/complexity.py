@@ -46,3 +46,18 @@ def activation_bytes(generator: Generator) -> int:
         for hook in hooks:
             hook.remove()
     return 4 * 4 * largest // side**2
+
+
+def megapixel_input(scale: int) -> tuple[int, int]:
+    """Height and width of the LR image whose output is 864×1152, 1.0 megapixels (or a little less, where the scale does
+    not divide these).
+    """
+    return 864 // scale, 1152 // scale
+
+
+def flops_of_a_megapixel(options: GeneratorOptions) -> int | None:
+    """`flops` on `megapixel_input`; None for a network that does not run on the meta device."""
+    try:
+        return flops(options, *megapixel_input(options.scale))
+    except (RuntimeError, NotImplementedError):  # it reads values, which the meta device does not have
+        return None

@@ -4,126 +4,180 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
-from data.evaluation_sets import EvaluationItem, all_items, load
+from data.evaluation_sets import EvaluationItem, EvaluationPair, all_items, load
+from evaluation.complexity import flops_of_a_megapixel
 from evaluation.inference import restore
-from evaluation.metrics import psnr_y, ssim_y
-from evaluation.options import EvaluationOptions, ModelOptions
-from models import Generator, build_generator, count_parameters, options_in_file
-from utils.errors import UserError
-from utils.images import write_png
+from evaluation.loading import load_model, pick_device
+from evaluation.measures import Measurer, smallest_side
+from evaluation.metrics import MetricError
+from evaluation.options import EvaluationOptions
+from evaluation.pipeline import pipelined
+from evaluation.plan import Task, device_name, image_path, place, plan
+from evaluation.ranks import Ranks
+from evaluation.score_log import Record, ScoreLog, stamp
+from models import Generator, count_parameters
+from utils.files import locked
+from utils.images import image_size, read_image, write_png
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One restored image: PSNR in dB, SSIM, bits per LR pixel (None: not encoded here), seconds of the network."""
+    """One restored image: figures by name, bits per LR pixel (None: not encoded here), seconds of the network."""
 
     model: str
     dataset: str
     compression: str
     image: str
-    psnr_y: float
-    ssim_y: float
+    scores: dict[str, float]
     bits_per_pixel: float | None
     seconds: float
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Size of a model, and floating-point operations for an output of a megapixel (None: cannot be counted)."""
+
+    parameters: int
+    flops: int | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """All scores, and for each model its size (None: its weights are not there)."""
+    """All scores, what each model costs (None: its weights are not there), and the metrics that are left out."""
 
     scores: list[ImageScore]
-    parameters: dict[str, int | None]
+    costs: dict[str, Cost | None]
+    left_out: tuple[str, ...]
+    device: str
 
 
-def evaluate(options: EvaluationOptions) -> Evaluation:
+@dataclass(frozen=True)
+class Restored:
+    """What a network made of a task, now or earlier, before it is saved and scored."""
+
+    task: Task
+    model: str
+    sr: np.ndarray
+    pair: EvaluationPair
+    seconds: float
+
+
+def evaluate(options: EvaluationOptions) -> Evaluation | None:
     """Everything that `options` name; restored images go to `<folder>/images/<model>/<set>/<compression>/`.
 
+    Pictures and figures of an earlier run are taken over where nothing that determines them has changed
+    (`evaluation.score_log`); those made here are logged as they are made. Under `torchrun` the images are dealt to the
+    processes, and all but rank 0 return None.
+
     Raises:
-        UserError, WeightsError: before anything slow, for options, folders and files that do not fit.
+        UserError, WeightsError, LossWeightsError: before anything slow, for options, folders and files that do not fit.
     """
     items = list(all_items(options.datasets, options.scale))
-    device = pick_device(options.device)
+    _check_sizes(items, options)
+    ranks = Ranks()
+    device = ranks.device(pick_device(options.device))
     generators = {model.name: load_model(model, options.scale, device) for model in options.models}
-    scores = []
     there = {name: generator for name, generator in generators.items() if generator is not None}
-    for name, generator in generators.items():
-        if generator is None:
-            weights = next(model.weight_file for model in options.models if model.name == name)
-            print(f"{name}: {weights} is not there; its row says so", file=sys.stderr)
-    with tqdm(total=len(items) * len(there), desc=options.name, unit="image", disable=None) as bar:
-        for item in items:
-            pair = load(item, options.scale)
-            for name, generator in there.items():
-                started = time.perf_counter()
-                sr = restore(generator, pair.lr, device)
-                seconds = time.perf_counter() - started
-                if options.save_images:
-                    write_png(image_path(options, name, item), sr)
-                arguments = sr, pair.hr, options.shaved, options.convention
-                scores.append(
-                    ImageScore(
-                        name,
-                        item.set_name,
-                        item.compression,
-                        item.image,
-                        psnr_y(*arguments),
-                        ssim_y(*arguments),
-                        pair.bits_per_pixel,
-                        seconds,
-                    )
-                )
-                bar.update()
-    sizes = {name: None if generator is None else count_parameters(generator) for name, generator in generators.items()}
-    return Evaluation(scores, sizes)
-
-
-def image_path(options: EvaluationOptions, model: str, item: EvaluationItem) -> Path:
-    """Where a restored image is written."""
-    compression = item.compression.replace(">", "+")
-    return options.folder / "images" / model / item.set_name / compression / f"{item.image}.png"
-
-
-def pick_device(choice: str) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` mean here.
-
-    Raises:
-        UserError: CUDA is asked for and there is none.
-    """
-    if choice == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is cuda and torch sees no CUDA device; install a CUDA build or use auto")
-    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
-    """A row's network, ready to restore; None where its weights are not there.
-
-    Raises:
-        UserError, WeightsError: weights of another scale, or that do not fit.
-    """
-    if model.weight_file is not None and not model.weight_file.is_file():
-        return None
-    generator_options = model.generator or options_in_file(model.weights)
-    if generator_options.scale != scale:
-        raise UserError(
-            f"model {model.name!r}: {model.weights} is for scale {generator_options.scale}, scale is {scale}"
+    for model in options.models if ranks.is_main else ():
+        if generators[model.name] is None:
+            print(f"{model.name}: {model.weight_file} is not there; its row says so", file=sys.stderr)
+    measurer = Measurer(options, device, say=ranks.is_main)
+    log = ScoreLog(options.folder / "scores", ranks.rank)
+    with ExitStack() as held:
+        if ranks.is_main:
+            held.enter_context(locked(options.folder / ".lock", wait=False))
+        tasks, known = ranks.from_main(lambda: plan(items, there, options, measurer, log.read(), device))
+        made = ranks.gather(_run(tasks[ranks.rank :: ranks.count], there, options, measurer, log, device, ranks))
+        if not ranks.is_main:
+            return None
+    records = {record.place: record for record in [*known, *made]}
+    scores = [
+        ImageScore(
+            name,
+            item.set_name,
+            item.compression,
+            item.image,
+            {measure: records[place(name, item)].scores[kind] for measure, kind in measurer.kinds.items()},
+            records[place(name, item)].bits_per_pixel,
+            records[place(name, item)].seconds,
         )
-    return build_generator(generator_options).eval().to(device)
+        for item in items
+        for name in there
+    ]
+    costs = {name: None if generator is None else _cost(generator) for name, generator in generators.items()}
+    return Evaluation(scores, costs, measurer.missing, device_name(device))
 
 
-def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:
-    """`load_model` of several rows by name; those that are not there are named on stderr and left out."""
-    there = {}
-    for model in models:
-        generator = load_model(model, scale, device)
-        if generator is None:
-            print(f"{model.name}: {model.weight_file} is not there; left out", file=sys.stderr)
-        else:
-            there[model.name] = generator
-    return there
+def _cost(generator: Generator) -> Cost:
+    return Cost(count_parameters(generator), flops_of_a_megapixel(generator.options))
+
+
+def _check_sizes(items: list[EvaluationItem], options: EvaluationOptions) -> None:
+    """Refuse what could not be scored, before anything is restored; from file headers."""
+    needed = smallest_side(options)
+    for path in dict.fromkeys(item.hr_path for item in items):
+        height, width = (side - side % options.scale for side in image_size(path))
+        if min(height, width) < needed:
+            raise MetricError(
+                f"{path}: {width}×{height} pixels, and {', '.join(options.metrics)} need {needed} a side "
+                f"(border {options.shaved}); leave the image out"
+            )
+
+
+def _run(
+    tasks: list[Task],
+    generators: dict[str, Generator],
+    options: EvaluationOptions,
+    measurer: Measurer,
+    log: ScoreLog,
+    device: torch.device,
+    ranks: Ranks,
+) -> list[Record]:
+    """The records of these tasks; each is in the log once it is made."""
+
+    def loaded(task: Task) -> tuple[EvaluationPair, dict[str, np.ndarray]]:
+        pictures = {name: read_image(image_path(options, name, task.item)) for name in task.whole}
+        return load(task.item, options.scale), pictures
+
+    def restored(task: Task, found: tuple[EvaluationPair, dict[str, np.ndarray]]) -> Iterator[Restored]:
+        pair, pictures = found
+        for name in task.keys:
+            if name in pictures:
+                yield Restored(task, name, pictures[name], pair, task.earlier[name].seconds)
+                continue
+            started = time.perf_counter()
+            sr = restore(generators[name], pair.lr, device)
+            yield Restored(task, name, sr, pair, time.perf_counter() - started)
+
+    def finish(result: Restored) -> Record:
+        task, name = result.task, result.model
+        path, whole = image_path(options, name, task.item), name in task.whole
+        if options.save_images and not whole:
+            write_png(path, result.sr)
+        earlier = task.earlier[name].scores if name in task.earlier else {}
+        record = Record(
+            task.keys[name],
+            place(name, task.item),
+            {**earlier, **measurer(result.sr, result.pair.hr)},
+            result.pair.bits_per_pixel,
+            result.seconds,
+            stamp(path) if options.save_images or whole else None,
+        )
+        log.append(record)
+        return record
+
+    records = []
+    total = sum(len(task.keys) for task in tasks)
+    with tqdm(total=total, desc=options.name, unit="image", disable=None if ranks.is_main else True) as bar:
+        for record in pipelined(tasks, loaded, restored, finish):
+            records.append(record)
+            bar.update()
+    return records

@@ -209,7 +209,7 @@ _BAND = torch.zeros(_STRIP, _STRIP + 2 * _HALF, dtype=torch.float64)  # row i: t
 for _row in range(_STRIP):
     _BAND[_row, _row : _row + WINDOW] = torch.tensor(_GAUSSIAN, dtype=torch.float64)
 
-_LPIPS_SMALLEST = 32  # AlexNet's pooling has nothing left below 31
+LPIPS_SMALLEST = 32  # AlexNet's pooling has nothing left below 31
 
 
 class Lpips:
@@ -244,7 +244,7 @@ class Lpips:
         """Raise MetricError as `psnr_y` does, and below 32x32 pixels."""
         x, y = (
             image.to(self._device).permute(2, 0, 1)[None].float().div_(255)
-            for image in _pair(a, b, border=0, smallest=_LPIPS_SMALLEST)
+            for image in _pair(a, b, border=0, smallest=LPIPS_SMALLEST)
         )
         with torch.inference_mode():
             return self._network(x, y).item()

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions, PhotoSetOptions
+from evaluation.measures import MeasureName
+from evaluation.published import FINDINGS, methods
 from models import AnyGeneratorOptions, GeneratorOptions
 from utils.options import Section
 
@@ -21,6 +23,16 @@ class ModelOptions(Section):
     """The network; may be left out where `weights` was exported by training here, as the file says what it is."""
     weights: Path | None = None
     """Weights, where `generator` is left out. A file that is not there yet makes a row that says so."""
+    published: str | None = None
+    """Method of `evaluation/published.py` whose figures stand beside this row, where set, scale, compression and
+    convention agree: `CISRNet`, `RDN`, …"""
+
+    @field_validator("published")
+    @classmethod
+    def _known(cls, method: str | None) -> str | None:
+        if method is not None and method.casefold() not in map(str.casefold, methods()):
+            raise ValueError(f"{method!r} has no published figures; known: {', '.join(methods())}")
+        return method
 
     @field_validator("generator")
     @classmethod
@@ -56,10 +68,17 @@ class EvaluationOptions(Section):
     """Tables, in order."""
     photos: tuple[PhotoSetOptions, ...] = ()
     """Photos without ground truth: restored, not scored."""
+    metrics: Annotated[tuple[MeasureName, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
+    """Columns, in order. RGB-PSNR and LPIPS (AlexNet) shave no border."""
     convention: Literal["matlab", "edsr", "cisr_psi"] = "matlab"
     """Definition of Y-PSNR and SSIM (docs/evaluation.md)."""
     border: int | None = Field(default=None, ge=0)
-    """Pixels shaved before scoring; null: the scale (0 at scale 1)."""
+    """Pixels shaved before Y-PSNR and SSIM; null: the scale (0 at scale 1)."""
+    lpips_weights: Path | None = None
+    """File with torchvision's `features.N.*` of AlexNet; null: torchvision's file in `checkpoints/`, its cache or a
+    download. Where it cannot be had, LPIPS's columns say so."""
+    findings: tuple[str, ...] = ()
+    """Comparisons that a paper states, printed under the tables: `Figure 8`, `Figure 9` of CISRNet."""
     save_images: bool = True
     """Write every restored image as PNG."""
     unfolding_steps: bool = False
@@ -77,6 +96,15 @@ class EvaluationOptions(Section):
         """The border that is used."""
         return (self.scale if self.scale > 1 else 0) if self.border is None else self.border
 
+    @field_validator("findings")
+    @classmethod
+    def _printed(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = [finding.name for finding in FINDINGS]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{name!r} is not known; choose from {', '.join(known)}")
+        return names
+
     @model_validator(mode="after")
     def _fits_together(self) -> EvaluationOptions:
         for position, model in enumerate(self.models):
@@ -88,6 +116,7 @@ class EvaluationOptions(Section):
         for what, names in [
             ("models", [model.name for model in self.models]),
             ("datasets and photos", [images.name for images in (*self.datasets, *self.photos)]),
+            ("metrics", list(self.metrics)),
         ]:
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: two of them have the same name in {names}")

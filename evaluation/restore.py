@@ -17,8 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from evaluation.choose import choose_generator
-from evaluation.evaluate import pick_device
 from evaluation.inference import OVERLAP, Restorer
+from evaluation.loading import pick_device
 from evaluation.photo_files import Job, find_jobs
 from evaluation.weights_by_name import FOLDER, cards
 from models import build_generator

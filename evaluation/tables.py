@@ -1,76 +1,227 @@
-"""Scores to tables: on screen and in Markdown, averages and single images as CSV."""
+"""Scores to tables: on screen, in Markdown and LaTeX; averages, costs and single images as CSV."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
 from typing import TYPE_CHECKING
 
+from data.codec_base import QualityCodec
+from data.codecs import parse
+from evaluation.averages import averages, compressions_of, images
+from evaluation.bootstrap import LEVEL, RESAMPLES
+from evaluation.comparison import findings, quoted, quoted_cost
+from evaluation.complexity import megapixel_input
 from evaluation.evaluate import Evaluation
+from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
+from evaluation.table_text import Cell, Mark, Table, as_latex, as_markdown, as_text
 from utils.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYS = ["model", "dataset", "compression"]
+FILES = ("table.md", "table.tex", "average.csv", "costs.csv", "images.csv")
 NOT_THERE = "not trained yet"
+LEFT_OUT = "no weights"
+NOTHING = "–"
 
 
 def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
-    """Write `table.md`, `average.csv` and `images.csv` under the results folder; returns the Markdown."""
+    """Write `FILES` under the results folder; returns the tables for the screen, without the intervals."""
+    average = averages(evaluation, options)
+    main = main_tables(average, evaluation, options)
+    costs = cost_table(average, evaluation, options)
+    every = [*main, costs, *interval_tables(average, evaluation, options)]
+    contents = {
+        "table.md": "\n\n".join(map(as_markdown, every)) + "\n",
+        "table.tex": "% Needs \\usepackage{booktabs}.\n" + "\n\n".join(map(as_latex, every)) + "\n",
+        "average.csv": average.to_csv(index=False, float_format="%.6f"),
+        "costs.csv": _costs(average, evaluation).to_csv(index=False, float_format="%.6f"),
+        "images.csv": images(evaluation).to_csv(index=False, float_format="%.6f"),
+    }
+    for name in FILES:
+        write_atomically(options.folder / name, contents[name].encode())
+    return "\n\n".join(map(as_text, [*main, costs]))
+
+
+def caption(options: EvaluationOptions) -> list[str]:
+    """What the figures are, so that a table can be compared with another."""
+    y = [MEASURES[name].meaning for name in options.metrics if name in ("psnr_y", "ssim_y")]
+    others = [f"{MEASURES[name].meaning}." for name in options.metrics if name not in ("psnr_y", "ssim_y")]
+    lines = [f"×{options.scale}, on 8-bit rounded and clamped output."]
+    if y:
+        lines.append(f"{', '.join(y)}: convention `{options.convention}`, border {options.shaved}.")
+    return [*lines, *others, *_encoders(options), "bpp: bits per pixel of the LR image, as encoded here."]
+
+
+def _encoders(options: EvaluationOptions) -> list[str]:
+    """A sentence for each encoder and its settings, with the qualities it is used at."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for dataset in options.datasets:
+        for spec in () if dataset.lr is not None else dataset.compressions:
+            codec = parse(spec)
+            if isinstance(codec, QualityCodec):
+                qualities = found.setdefault((codec.title, codec.encoder()), [])
+                qualities += [str(codec.quality)] if str(codec.quality) not in qualities else []
+            elif spec != "none":
+                found[str(codec), codec.describe()] = [""]
+    return [f"{' '.join([title, ', '.join(qualities)]).strip()}: {how}." for (title, how), qualities in found.items()]
+
+
+def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
+    """A table per set, or one of all sets where each has one compression: a group of rows per set × compression."""
+    tables = []
+    for table, place in _skeletons(average, options, "bpp"):
+        quotes = {
+            (model.name, name, *where): quoted(options, model, name, *where)
+            for model in options.models
+            for name in options.metrics
+            for where in place
+        }
+        compared = [n for n in options.metrics if any(q for key, q in quotes.items() if q and key[1] == n)]
+        for name in options.metrics:
+            table.headings += [MEASURES[name].heading, *(["published", "difference"] if name in compared else [])]
+        table.caption = caption(options) if not tables else []
+        caveats: dict[str, str] = {}
+        for (dataset, compression), group in zip(place, table.groups):
+            rows = average[(average["dataset"] == dataset) & (average["compression"] == compression)]
+            marks = {name: _marks(rows, name) for name in options.metrics}
+            bits = rows["bits_per_pixel"].mean()
+            for first, (row, model) in enumerate(zip(group, options.models)):
+                row.append(Cell(f"{bits:.3f}" if not first and not math.isnan(bits) else ""))
+                scored = rows[rows["model"] == model.name]
+                for name in options.metrics:
+                    if evaluation.costs[model.name] is None:
+                        row.append(Cell(NOT_THERE if name == options.metrics[0] else NOTHING))
+                    elif name in evaluation.left_out:
+                        row.append(Cell(LEFT_OUT))
+                    else:
+                        row.append(
+                            Cell(f"{scored[name].iloc[0]:.{MEASURES[name].decimals}f}", marks[name].get(model.name))
+                        )
+                    if name in compared:
+                        known = quotes[model.name, name, dataset, compression]
+                        row += _beside(known, scored, name, caveats)
+        if compared:
+            sources = dict.fromkeys(quote.source for quote in quotes.values() if quote)
+            table.notes.append(f"Published: {'; '.join(sources)}. Difference: ours less the published figure.")
+        table.notes += [f"({letter}) {caveat}." for caveat, letter in caveats.items()]
+        tables.append(table)
+    tables[-1].notes += findings(options)
+    return tables
+
+
+def _beside(known, scored: pd.DataFrame, name: str, caveats: dict[str, str]) -> list[Cell]:
+    """The published figure, with the letter of its caveat, and ours less it."""
+    if known is None:
+        return [Cell(NOTHING), Cell(NOTHING)]
+    letter = ""
+    if known.caveat:
+        letter = f" ({caveats.setdefault(known.caveat, chr(ord('a') + len(caveats)))})"
+    there = len(scored) and not math.isnan(scored[name].iloc[0])
+    difference = f"{scored[name].iloc[0] - known.value:+.{known.decimals}f}" if there else NOTHING
+    return [Cell(f"{known.value:.{known.decimals}f}{letter}"), Cell(difference)]
+
+
+def interval_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
+    """As the main tables, with the interval of each mean."""
+    names = [name for name in options.metrics if name not in evaluation.left_out]
+    tables = []
+    for table, place in _skeletons(average, options) if names else ():
+        table.headings += [MEASURES[name].heading for name in names]
+        table.title += f": {LEVEL:.0%} intervals"
+        if not tables:
+            table.caption = [f"Of the mean over the images: percentile bootstrap, {RESAMPLES:,} resamples, seed 0."]
+        for (dataset, compression), group in zip(place, table.groups):
+            rows = average[(average["dataset"] == dataset) & (average["compression"] == compression)]
+            for row, model in zip(group, options.models):
+                scored = rows[rows["model"] == model.name]
+                for name in names:
+                    decimals = MEASURES[name].decimals
+                    bounds = [
+                        f"{scored[f'{name}_{end}'].iloc[0]:.{decimals}f}" for end in ("low", "high") if len(scored)
+                    ]
+                    row.append(Cell(" to ".join(bounds) or NOTHING))
+        tables.append(table)
+    return tables
+
+
+def cost_table(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> Table:
+    """Parameters, FLOPs and seconds of each model."""
+    height, width = (side * options.scale for side in megapixel_input(options.scale))
+    published = {model.name: quoted_cost(options, model) for model in options.models}
+    headings = ["model", "parameters", *(["published (M)"] if any(published.values()) else []), "GFLOPs", "s / image"]
+    table = Table("Costs", headings, 1, [[]])
+    table.caption = [
+        f"GFLOPs: 2 per multiply-add, for an output of {width}×{height} pixels.",
+        f"s / image: the network alone, median over the images, on {evaluation.device}.",
+    ]
+    costs = _costs(average, evaluation).set_index("model")
+    for model in options.models:
+        cost, known = evaluation.costs[model.name], published[model.name]
+        row = [Cell(model.name), Cell(NOT_THERE if cost is None else f"{cost.parameters:,}")]
+        if len(headings) == 5:
+            row.append(Cell(NOTHING if known is None else f"{known.parameters:g}"))
+        row.append(Cell(NOTHING if cost is None or cost.flops is None else f"{cost.flops / 1e9:,.1f}"))
+        row.append(Cell(NOTHING if cost is None else f"{costs.loc[model.name, 'seconds']:.3g}"))
+        table.groups[0].append(row)
+    seconds = [f"{name} {cost.seconds:g}" for name, cost in published.items() if cost is not None]
+    if seconds:
+        table.notes.append(
+            "Published seconds, for all 328 images of the paper's five sets on an NVIDIA Titan Xp: "
+            f"{', '.join(seconds)}."
+        )
+    return table
+
+
+def _costs(average: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
     import pandas as pd
 
-    images = pd.DataFrame([asdict(score) for score in evaluation.scores])
-    average = averages(images) if len(images) else pd.DataFrame(columns=KEYS)
-    text = markdown(average, evaluation, options)
-    for name, content in [
-        ("images.csv", images.to_csv(index=False, float_format="%.6f")),
-        ("average.csv", average.to_csv(index=False, float_format="%.6f")),
-        ("table.md", text),
-    ]:
-        write_atomically(options.folder / name, content.encode())
-    return text
-
-
-def averages(images: pd.DataFrame) -> pd.DataFrame:
-    """Means over the images of each model × set × compression, in the order of the scores."""
-    grouped = images.groupby(KEYS, sort=False)
-    result = grouped[["psnr_y", "ssim_y", "bits_per_pixel", "seconds"]].mean().reset_index()
-    result.insert(3, "images", grouped.size().to_numpy())
-    return result
-
-
-def markdown(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> str:
-    """One table per set: a row per model, a column per compression, `PSNR / SSIM`."""
-    lines = [caption(options), ""]
-    for dataset in options.datasets:
-        rows = average[average["dataset"] == dataset.name]
-        compressions = list(dict.fromkeys(rows["compression"]))
-        count = int(rows["images"].iloc[0]) if len(rows) else 0
-        lines += [f"**{dataset.name}** ({count} images)", ""] if count else [f"**{dataset.name}**", ""]
-        cells = [["model", "parameters", *(compressions or ["–"])]]
-        for model in options.models:
-            size = evaluation.parameters[model.name]
-            scored = rows[rows["model"] == model.name].set_index("compression")
-            if size is None:
-                cells.append([model.name, "–", *[NOT_THERE] * max(1, len(compressions))])
-                continue
-            scores = [f"{scored.loc[c, 'psnr_y']:.3f} / {scored.loc[c, 'ssim_y']:.4f}" for c in compressions]
-            cells.append([model.name, f"{size:,}", *scores])
-        lines += [*_aligned(cells), ""]
-    return "\n".join(lines)
-
-
-def caption(options: EvaluationOptions) -> str:
-    """What the figures are, so that a table can be compared with another."""
-    return (
-        f"Y-PSNR (dB) / SSIM, convention `{options.convention}`, border {options.shaved}, ×{options.scale}, "
-        "on 8-bit rounded output."
+    seconds = images(evaluation).groupby("model")["seconds"].median() if evaluation.scores else {}
+    rows = [
+        (name, cost and cost.parameters, cost and cost.flops, seconds.get(name))
+        for name, cost in evaluation.costs.items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "parameters", "flops", "seconds"]).astype(
+        {"parameters": "Int64", "flops": "Int64"}
     )
 
 
-def _aligned(cells: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    rows = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return [rows[0], rule, *rows[1:]]
+def _skeletons(
+    average: pd.DataFrame, options: EvaluationOptions, *extra: str
+) -> list[tuple[Table, list[tuple[str, str]]]]:
+    """Tables with the words of every row, and the (set, compression) of each group."""
+    counts = average.groupby("dataset")["images"].first().to_dict() if len(average) else {}
+
+    def name(dataset: str) -> str:
+        return f"{dataset} ({counts[dataset]} image{'s' * (counts[dataset] > 1)})" if dataset in counts else dataset
+
+    wanted = [(dataset.name, spec) for dataset in options.datasets for spec in compressions_of(dataset)]
+    if len(wanted) == len(options.datasets) > 1:
+        split = [(options.name, ["set"], wanted)]
+    else:
+        split = [(name(d.name), [], [place for place in wanted if place[0] == d.name]) for d in options.datasets]
+    found = []
+    for title, first, places in split:
+        table = Table(title, [*first, "compression", "model", *extra], len(first) + 2)
+        for dataset, compression in places:
+            words = [Cell(name(dataset))] * len(first) + [Cell(compression)]
+            table.groups.append(
+                [[*(words if not row else [Cell()] * len(words)), Cell(m.name)] for row, m in enumerate(options.models)]
+            )
+        found.append((table, places))
+    return found
+
+
+def _marks(rows: pd.DataFrame, name: str) -> dict[str, Mark]:
+    """The models whose printed figure is the best, and from three models on the second, of these rows."""
+    printed = {
+        row["model"]: round(row[name], MEASURES[name].decimals)
+        for _, row in rows.iterrows()
+        if not math.isnan(row[name])
+    }
+    order = sorted(set(printed.values()), reverse=MEASURES[name].more_is_better)
+    if len(printed) < 2:
+        return {}
+    marked: list[Mark] = ["best", "second"] if len(printed) > 2 else ["best"]
+    return {model: mark for mark, value in zip(marked, order) for model, figure in printed.items() if figure == value}

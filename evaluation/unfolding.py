@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from data.evaluation_sets import EvaluationItem, all_items, load
 from data.resize import imresize
-from evaluation.evaluate import image_path, load_those_there, pick_device
 from evaluation.inference import to_uint8, to_unit_range
+from evaluation.loading import load_those_there, pick_device
 from evaluation.metrics import psnr_y
 from evaluation.options import EvaluationOptions, ModelOptions
+from evaluation.plan import image_path
 from evaluation.unfolding_figure import draw
 from models import GENERATORS, Generator, options_in_file
 from models.cisr_psi import bicubic_up

@@ -5,11 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from evaluation.options import EvaluationOptions
 from training.options import TrainOptions
-from utils.options import load
+from utils.options import load, read_with_bases
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,9 +22,8 @@ def test_the_options_page_is_what_the_types_say():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "options").rglob("*.yml")), ids=lambda path: path.stem)
 def test_every_shipped_options_file_is_valid(path):
-    text = yaml.safe_load(path.read_text(encoding="utf-8"))
-    type_ = EvaluationOptions if "models" in text else TrainOptions
-    assert load(path, type_).name
+    data, _ = read_with_bases(path)
+    assert load(path, EvaluationOptions if "models" in data else TrainOptions).name
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -26,6 +27,7 @@ STREAM = encode(CROP, "hevc37")
 
 FAKE_HM = """#!{python}
 import json, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 sys.path.insert(0, {root!r})
@@ -333,6 +335,23 @@ def test_hm_that_fails(tmp_path, monkeypatch, script, said):
     with pytest.raises(CodecError) as error:
         encode(CROP, "hm37")
     assert said in assert_one_line(error)
+
+
+def test_the_encoder_says_its_version_and_settings(tmp_path):
+    assert re.search(r"^HEVC QP 37, 4:4:4 8 bit, all intra, BT.601 limited range, by x265 \d[\w.+-]* with preset slow",
+                     Hevc(37).describe())  # fmt: skip
+    assert "full range" in parse("hevc22full").describe()
+    banner = "#!/bin/sh\necho\necho 'HM software: Encoder Version [16.5][Linux][64 bit]'\nexit 1"
+    assert "by HM 16.5 as its" in Hm(37, binary=program(tmp_path / "hm", banner)).describe()
+    for name, script in (("silent", "#!/bin/sh\nexit 1"), ("broken", "no program")):
+        assert "by HM of unknown version" in Hm(37, binary=program(tmp_path / name, script)).describe()
+
+
+def test_threads_encode_the_same_bytes():
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda qp: encode(CROP, f"hevc{qp}"), (22, 37, 27, 42))) == [
+            encode(CROP, f"hevc{qp}") for qp in (22, 37, 27, 42)
+        ]
 
 
 def test_hevc_objects():

@@ -1,0 +1,78 @@
+"""Scores of single images to a row for each model × set × compression: means, intervals, published figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from data.codecs import parse
+from data.options import EvaluationSetOptions
+from evaluation.bootstrap import interval
+from evaluation.comparison import quoted
+from evaluation.evaluate import Evaluation
+from evaluation.options import EvaluationOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEYS = ["model", "dataset", "compression"]
+
+
+def compressions_of(dataset: EvaluationSetOptions) -> list[str]:
+    """As the scores name them."""
+    return ["as is"] if dataset.lr is not None else [str(parse(spec)) for spec in dataset.compressions]
+
+
+def images(evaluation: Evaluation) -> pd.DataFrame:
+    """A row per restored image."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                **dict(zip(KEYS, (score.model, score.dataset, score.compression))),
+                "image": score.image,
+                **score.scores,
+                "bits_per_pixel": score.bits_per_pixel,
+                "seconds": score.seconds,
+            }
+            for score in evaluation.scores
+        ]
+    )
+
+
+def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame:
+    """A row per model × set × compression, in the options' order; models whose weights are not there have none.
+
+    Columns: `KEYS`, `images`; for each metric its mean, `_low` and `_high` (95 %, `evaluation.bootstrap`), `_published`
+    and `_difference` (ours less the published one; empty where there is none); `bits_per_pixel` (mean) and `seconds`
+    (median, as the first image on a GPU takes far longer).
+    """
+    import pandas as pd
+
+    columns = [*KEYS, "images"]
+    for name in options.metrics:
+        columns += [name, *(f"{name}_{part}" for part in ("low", "high", "published", "difference"))]
+    columns += ["bits_per_pixel", "seconds"]
+    table = images(evaluation)
+    rows = []
+    groups = dict(list(table.groupby(KEYS))) if len(table) else {}
+    for dataset in options.datasets:
+        for compression in compressions_of(dataset):
+            for model in options.models:
+                group = groups.get((model.name, dataset.name, compression))
+                if group is None:
+                    continue
+                row = dict(zip(KEYS, (model.name, dataset.name, compression)), images=len(group))
+                names = [name for name in options.metrics if name not in evaluation.left_out]
+                values = group[names].to_numpy(dtype=np.float64)
+                for name, column, low, high in zip(names, values.T, *interval(values)):
+                    row |= {name: column.mean(), f"{name}_low": low, f"{name}_high": high}
+                    known = quoted(options, model, name, dataset.name, compression)
+                    if known is not None:
+                        row |= {f"{name}_published": known.value, f"{name}_difference": column.mean() - known.value}
+                bits = group["bits_per_pixel"].to_numpy(dtype=np.float64)
+                row |= {"bits_per_pixel": bits.mean(), "seconds": group["seconds"].median()}
+                rows.append(row)
+    return pd.DataFrame(rows, columns=columns)

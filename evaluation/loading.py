@@ -1,0 +1,51 @@
+"""The networks of an evaluation's rows, and the device that they run on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import torch
+
+from evaluation.options import ModelOptions
+from models import Generator, build_generator, options_in_file
+from utils.errors import UserError
+
+
+def pick_device(choice: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` mean here.
+
+    Raises:
+        UserError: CUDA is asked for and there is none.
+    """
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is cuda and torch sees no CUDA device; install a CUDA build or use auto")
+    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
+    """A row's network, ready to restore; None where its weights are not there.
+
+    Raises:
+        UserError, WeightsError: weights of another scale, or that do not fit.
+    """
+    if model.weight_file is not None and not model.weight_file.is_file():
+        return None
+    generator_options = model.generator or options_in_file(model.weights)
+    if generator_options.scale != scale:
+        raise UserError(
+            f"model {model.name!r}: {model.weights} is for scale {generator_options.scale}, scale is {scale}"
+        )
+    return build_generator(generator_options).eval().to(device)
+
+
+def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:
+    """`load_model` of several rows by name; those that are not there are named on stderr and left out."""
+    there = {}
+    for model in models:
+        generator = load_model(model, scale, device)
+        if generator is None:
+            print(f"{model.name}: {model.weight_file} is not there; left out", file=sys.stderr)
+        else:
+            there[model.name] = generator
+    return there

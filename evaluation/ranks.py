@@ -1,0 +1,64 @@
+"""The processes that share an evaluation, as `torchrun` or `accelerate launch` start them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """This process among the others; one process alone needs no launcher.
+
+    Attributes:
+        rank: its number, from 0; rank 0 plans and writes the tables.
+        count: how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = _rank()
+        if self.count > 1 and not dist.is_initialized():
+            # Only scores travel, so gloo does on GPUs too. A rank that is done waits for the slowest for hours.
+            dist.init_process_group("gloo", timeout=timedelta(days=30))
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def device(self, device: torch.device) -> torch.device:
+        """`device`, with this machine's GPU of this process where it is CUDA."""
+        if device.type != "cuda" or self.count == 1:
+            return device
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+    def from_main(self, make: Callable[[], T]) -> T:
+        """What `make` returns on rank 0, on every rank; it runs there alone."""
+        box = [make() if self.is_main else None]
+        if self.count > 1:
+            dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def gather(self, rows: list[T]) -> list[T]:
+        """The rows of all ranks, on rank 0; an empty list elsewhere."""
+        if self.count == 1:
+            return rows
+        parts: list = [None] * self.count if self.is_main else []
+        dist.gather_object(rows, parts if self.is_main else None, dst=0)
+        return [row for part in parts for row in part]
+
+
+def is_main_process() -> bool:
+    """Whether this is rank 0, or the only process."""
+    return _rank() == 0
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
