@@ -10,7 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from data.options import EvaluationSetOptions, PhotoSetOptions
 from evaluation.measures import MeasureName
 from evaluation.published import FINDINGS, methods
+from evaluation.weights_by_name import resolve
 from models import AnyGeneratorOptions, GeneratorOptions
+from utils.errors import UserError
 from utils.options import Section
 
 
@@ -22,10 +24,19 @@ class ModelOptions(Section):
     generator: AnyGeneratorOptions | None = None
     """The network; may be left out where `weights` was exported by training here, as the file says what it is."""
     weights: Path | None = None
-    """Weights, where `generator` is left out. A file that is not there yet makes a row that says so."""
+    """Weights, where `generator` is left out: a file, or the name of weights that ship (`test.py restore --list`). A
+    file that is not there yet makes a row that says so."""
     published: str | None = None
     """Method of `evaluation/published.py` whose figures stand beside this row, where set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""
+
+    @field_validator("weights")
+    @classmethod
+    def _found_by_name(cls, weights: Path | None) -> Path | None:
+        try:
+            return None if weights is None else resolve(weights)
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("published")
     @classmethod
