@@ -9,7 +9,7 @@ from data.codec_base import QualityCodec
 from data.codecs import parse
 from evaluation.averages import averages, compressions_of, images
 from evaluation.bootstrap import LEVEL, RESAMPLES
-from evaluation.comparison import findings, quoted, quoted_cost
+from evaluation.comparison import Quoted, findings, quoted, quoted_cost
 from evaluation.complexity import megapixel_input
 from evaluation.evaluate import Evaluation
 from evaluation.measures import MEASURES
@@ -111,7 +111,7 @@ def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: Evaluati
     return tables
 
 
-def _beside(known, scored: pd.DataFrame, name: str, caveats: dict[str, str]) -> list[Cell]:
+def _beside(known: Quoted | None, scored: pd.DataFrame, name: str, caveats: dict[str, str]) -> list[Cell]:
     """The published figure, with the letter of its caveat, and ours less it."""
     if known is None:
         return [Cell(NOTHING), Cell(NOTHING)]
