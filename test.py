@@ -49,10 +49,10 @@ def main(argv: list[str]) -> int:
     if not is_main_process():
         return 0
     if evaluation is not None:
-        print(write_tables(evaluation, options))
+        print(write_tables(evaluation, options), end="\n\n")
         written = [*FILES, *written]
     written += write_unfolding(options) + restore_photos(options)
-    print(f"\nwritten to {options.folder}/: {', '.join(written)}")
+    print(f"written to {options.folder}/: {', '.join(written)}")
     return 0
 
 
