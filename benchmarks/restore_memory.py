@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-SMALL = {"type": "rrdbnet", "scale": 1, "num_feat": 8, "num_block": 1, "num_grow_ch": 4}
+SMALL = {"type": "rrdbnet", "scale": 1, "num_feat": 4, "num_block": 1, "num_grow_ch": 2}
 SIDE = 96  # LR pixels of the tiles of `tiles`
 FULL = ["rrdbnet 1", "rrdbnet 2", "rrdbnet 4", "cisrnet 2", "cisrnet 4", "cisr_psi 2", "cisr_psi 4"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.complexity import activation_bytes
 from evaluation.tiles import MULTIPLE, Grid, blend, grid
@@ -25,7 +25,7 @@ OVERLAP = 48
 _LEAST_TILE = 32
 _LARGEST_TILE = 1024  # beyond it nothing gets faster
 _SHARE = 0.5  # of the memory that is free
-_MOST_ON_CPU = 1 << 30  # bytes; larger tiles are no faster there
+_MOST_ON_CPU = 1 << 30  # bytes of a tile; larger ones are no faster there
 
 
 def restore(generator: Generator, lr: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
@@ -57,7 +57,7 @@ class Restorer:
 
     An image goes through whole where memory allows it, else in tiles (evaluation/tiles.py): only a tile at a time
     is on the device, and besides the image and its result one row of tiles is kept. A network that looks at the whole
-    image at once (CISRNet, CISR-PSI) gives tiles another result than the whole.
+    image at once (`looks_at_whole`: CISRNet, CISR-PSI) gives tiles another result than the whole.
 
     Args:
         generator: in eval mode, on `device`.
@@ -91,6 +91,8 @@ class Restorer:
         if tile is not None and tile < self.least_tile:
             raise UserError(f"tile is {tile}; with an overlap of {overlap} it must be at least {self.least_tile}")
         self.tile = tile
+        # Channel attention averages over all pixels; a generator with a non-local operator has it too.
+        self.looks_at_whole = any(isinstance(module, nn.AdaptiveAvgPool2d) for module in generator.modules())
         self._bytes_per_pixel = activation_bytes(generator)
 
     def __call__(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
@@ -128,15 +130,18 @@ class Restorer:
         return grid(height, width, tile, self.overlap)
 
     def _tile_for(self, height: int, width: int) -> int:
-        """The whole image if half of the free memory is enough for it, else the largest square that fits there."""
+        """The whole image if half of the free memory is enough for it, else the largest square that fits there.
+
+        On the CPU a tile's share is limited, unless only the whole image gives what the network is meant to give.
+        """
         if self.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.device)[0] * _SHARE
+            free = most = torch.cuda.mem_get_info(self.device)[0] * _SHARE
         else:
-            free = min(available_bytes() * _SHARE, _MOST_ON_CPU)
-        pixels = free / self._bytes_per_pixel
-        if height * width <= pixels:
+            free = available_bytes() * _SHARE
+            most = min(free, _MOST_ON_CPU)
+        if height * width * self._bytes_per_pixel <= (free if self.looks_at_whole else most):
             return max(height, width, self.least_tile)
-        return min(max(math.isqrt(int(pixels)), self.least_tile), _LARGEST_TILE)
+        return min(max(math.isqrt(int(most / self._bytes_per_pixel)), self.least_tile), _LARGEST_TILE)
 
     def _in_tiles(self, image: np.ndarray, tiles: Grid, progress: Callable[[int, int], None] | None) -> np.ndarray:
         top_value, scale = np.iinfo(image.dtype).max, self.generator.scale

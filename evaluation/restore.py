@@ -241,8 +241,11 @@ def _restored(photo: Photo, restorer: Restorer, bar: tqdm) -> Photo:
             tile_bar.refresh()
 
         pixels = restorer(photo.pixels, progress)
+    notes = photo.notes
+    if tiles > 1 and restorer.looks_at_whole:
+        notes += (f"restored in {tiles} tiles by a network that looks at the whole image: seams may show",)
     height, width = pixels.shape[:2]
     alpha = photo.alpha
     if alpha is not None and restorer.generator.scale > 1:
         alpha = cv2.resize(np.ascontiguousarray(alpha), (width, height), interpolation=cv2.INTER_CUBIC)
-    return replace(photo, pixels=pixels, alpha=alpha)
+    return replace(photo, pixels=pixels, alpha=alpha, notes=notes)

@@ -212,6 +212,24 @@ def test_memory_decides_between_the_whole_and_tiles(qe, monkeypatch):
     assert little.count > 100 and little.rows.length < 200
     monkeypatch.setattr("evaluation.inference.available_bytes", lambda: 0)
     assert restorer.plan(3000, 2000).rows.length <= restorer.least_tile
+    # On the CPU, where memory is plenty, only networks that need the whole image get more than 1 GiB for it.
+    monkeypatch.setattr("evaluation.inference.available_bytes", lambda: 1 << 50)
+    assert not restorer.looks_at_whole and restorer.plan(3000, 2000).count > 1
+    attention = {"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1, "fine_groups": 0}
+    whole = Restorer(build_generator(attention).eval())
+    assert whole.looks_at_whole and whole.plan(3000, 2000).count == 1
+
+
+def test_tiles_of_a_network_that_looks_at_the_whole_are_noted(tree, tmp_path, photos, capsys):
+    network = build_generator({"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1})
+    (tmp_path / "cisrnet.safetensors").write_bytes(export_weights(network, {}))
+    write_png(tmp_path / "wide.png", photos["coffee"][:40, :140])
+    arguments = tmp_path / "wide.png", tree / "a.jpg", "--output", tmp_path / "out", "--tile", 96
+    assert run(*arguments, "--weights", tmp_path / "cisrnet.safetensors") == 0
+    notes = capsys.readouterr().err.splitlines()
+    assert notes == [
+        f"note: {tmp_path}/wide.png: restored in 2 tiles by a network that looks at the whole image: seams may show"
+    ]
 
 
 def test_tiles_are_halved_when_memory_runs_out(qe, photos, capsys, monkeypatch):
