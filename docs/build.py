@@ -1,7 +1,11 @@
-"""Write docs/options.md from the option types: `python docs/build.py`. A test fails when it is stale."""
+"""Write what is made from the option types: docs/options.md, and options/schema/*.json for editors.
+
+`python docs/build.py`; a test fails when one of them is stale.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -15,6 +19,9 @@ from evaluation.options import EvaluationOptions  # noqa: E402
 from training.options import TrainOptions  # noqa: E402
 from utils.options import models_in, tags_of  # noqa: E402
 
+KINDS = {"training": TrainOptions, "evaluation": EvaluationOptions}
+"""Kinds of options files, each with a schema of its own."""
+
 HEAD = """\
 # Options
 
@@ -25,6 +32,9 @@ sections are merged key by key, unless they name another `type`; lists and value
 `dotted.key=value` overrides a key: `stages.0.optimizer.lr=2e-4`, `data.train.compressions=[jpeg10, webp20]`. Unknown
 keys, wrong types and impossible combinations are refused before anything is loaded. Numbers follow YAML 1.2: `1e-4`
 is a number; `yes`, `no`, `on` are text.
+
+Editors with a YAML language server complete and check keys: the first line of the shipped files names a schema of
+`options/schema/`. It knows keys, types and texts; what must be there and what goes together is checked on loading.
 """
 
 
@@ -97,5 +107,44 @@ def _value(value: Any) -> str:
     return f"`{value}`"
 
 
+def schema(kind: str) -> dict[str, Any]:
+    """JSON schema of a kind of options file: known keys with their types and texts.
+
+    It asks for no key: one that is missing may stand in the file that `base` names, and a section may be given in part.
+    What must be there, and what goes together, is checked when the file is loaded.
+    """
+    found = _lenient(KINDS[kind].model_json_schema())
+    found["properties"]["base"] = {"type": "string", "description": "Options file to take everything else from."}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **found}
+
+
+def _lenient(part: Any) -> Any:
+    """Without required keys; and one of several sections is any that fits, as `type` may be left out."""
+    if isinstance(part, list):
+        return [_lenient(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    names = {"oneOf": "anyOf", "$defs": "definitions"}
+    kept = {names.get(key, key): _lenient(value) for key, value in part.items()}
+    if "properties" in kept:
+        kept.pop("required", None)
+    if "anyOf" in kept:
+        kept.pop("discriminator", None)
+    if isinstance(reference := kept.get("$ref"), str):
+        kept["$ref"] = reference.replace("#/$defs/", "#/definitions/")
+    return kept
+
+
+def pages() -> dict[Path, str]:
+    """Everything that is generated, by file."""
+    schemas = {
+        ROOT / f"options/schema/{kind}.json": json.dumps(schema(kind), indent=1, ensure_ascii=False) + "\n"
+        for kind in KINDS
+    }
+    return {ROOT / "docs/options.md": options_page(), **schemas}
+
+
 if __name__ == "__main__":
-    (ROOT / "docs" / "options.md").write_text(options_page(), encoding="utf-8")
+    for path, text in pages().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

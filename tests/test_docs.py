@@ -1,9 +1,11 @@
 """What the documents say is so."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from evaluation.options import EvaluationOptions
@@ -13,17 +15,36 @@ from utils.options import load, read_with_bases
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_options_page_is_what_the_types_say():
+def build():
     spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    assert (ROOT / "docs/options.md").read_text(encoding="utf-8") == build.options_page(), "run python docs/build.py"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_options_page_and_the_schemas_are_what_the_types_say():
+    for path, text in build().pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run python docs/build.py"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "options").rglob("*.yml")), ids=lambda path: path.stem)
 def test_every_shipped_options_file_is_valid(path):
     data, _ = read_with_bases(path)
+    kind = "evaluation" if "models" in data else "training"
     assert load(path, EvaluationOptions if "models" in data else TrainOptions).name
+    schema = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text(encoding="utf-8"))[1]
+    assert (path.parent / schema).resolve() == ROOT / f"options/schema/{kind}.json"
+    jsonschema.validate({**data, "base": "other.yml"}, json.loads((path.parent / schema).read_text(encoding="utf-8")))
+
+
+def test_the_schema_knows_a_slip():
+    schema = json.loads((ROOT / "options/schema/training.json").read_text(encoding="utf-8"))
+    path = ROOT / "options/quickstart/cisrnet_x2.yml"
+    for section, key, value in [("generator", "num_feats", 24), ("generator", "scale", "two"), ("data", "valid", [])]:
+        data, _ = read_with_bases(path)
+        data[section][key] = value
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(data, schema)
 
 
 @pytest.mark.parametrize(
