@@ -130,7 +130,7 @@ def test_each_good_kind_comes_out_and_each_hopeless_one_is_named(tmp_path, photo
     modes = {path.stem: Image.open(path).mode for path in out.iterdir()}
     assert modes["grey"] == "L" and modes["alpha_png"] == "RGBA" and modes["deep grey"] == "I;16"
     deep = cv2.imread(str(out / "deep.png"), cv2.IMREAD_UNCHANGED)
-    expected = photos["coffee"][:24, :31, ::-1].repeat(2, 0).repeat(2, 1) * 257.0 + 65.5
+    expected = photos["coffee"][:24, :31].repeat(2, 0).repeat(2, 1) * 257.0 + 65.5
     assert np.abs(deep - expected.clip(max=65535)).max() <= 1  # restored in 16 bits, not only saved so
 
 
