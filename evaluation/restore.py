@@ -22,6 +22,7 @@ from evaluation.loading import pick_device
 from evaluation.photo_files import Job, find_jobs
 from evaluation.weights_by_name import FOLDER, cards
 from models import build_generator
+from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import image_size
 from utils.photos import LONGEST_SIDE, Photo, read_photo, write_photo
@@ -97,6 +98,10 @@ def main(args: argparse.Namespace) -> int:
         tile=args.tile,
         overlap=args.overlap,
     )
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{args.output}: the folder cannot be made ({error.strerror or error})") from None
     limit = int(args.max_megapixels * 1e6)
     summary = restore_all(jobs, restorer, limit, args.quality or 95, overwrite=args.overwrite)
     parts = [f"restored {summary.restored}"]
@@ -181,7 +186,7 @@ def restore_all(
                 finish_saving()
                 if restored is not None:
                     for note in restored.notes:
-                        bar.write(f"note: {job.source}: {note}", file=sys.stderr)
+                        bar.write(one_line(f"note: {job.source}: {note}"), file=sys.stderr)
                     saving = job, writer.submit(write_photo, job.target, restored, quality)
                     del restored
                     if not small:
@@ -201,10 +206,10 @@ def _reported(job: Job, summary: Summary) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        text = " ".join(str(error).split())
-        summary.failed.append(text if str(job.source) in text else f"{job.source}: {text}")
+        text = str(error)
+        summary.failed.append(one_line(text if str(job.source) in text else f"{job.source}: {text}"))
     except MemoryError:
-        summary.failed.append(f"{job.source}: too little memory for a photo of this size")
+        summary.failed.append(one_line(f"{job.source}: too little memory for a photo of this size"))
 
 
 def _is_small(job: Job, scale: int) -> bool:

@@ -62,17 +62,19 @@ def axis(size: int, tile: int, overlap: int) -> Axis:
     where the image ends and still starts at a multiple.
 
     Raises:
-        ValueError: `overlap` is not a multiple of `MULTIPLE` or `tile` is below twice the overlap, or below 8.
+        ValueError: `overlap` is not a multiple of `MULTIPLE`, or `tile` is below twice the overlap, or leaves less than
+            two multiples beside it.
     """
-    if overlap % MULTIPLE or overlap < 0 or tile < max(2 * overlap, 2 * MULTIPLE):
+    if overlap % MULTIPLE or overlap < 0 or tile < max(2 * overlap, overlap + 2 * MULTIPLE):
         raise ValueError(
-            f"tiles of {tile} that overlap by {overlap}: give a multiple of {MULTIPLE}, at most half a tile"
+            f"tiles of {tile} cannot overlap by {overlap}: a multiple of {MULTIPLE} up to half a tile can be"
         )
     if size <= tile:
         return Axis(size, size, 0, (Span(0, 0, size),))
     length = tile - (tile - size) % MULTIPLE
     count = _count(size, length, overlap)
-    while length - MULTIPLE >= 2 * overlap and _count(size, length - MULTIPLE, overlap) == count:
+    least = max(2 * overlap, overlap + MULTIPLE)
+    while length - MULTIPLE >= least and _count(size, length - MULTIPLE, overlap) == count:
         length -= MULTIPLE
     starts = [(size - length) // MULTIPLE * n // (count - 1) * MULTIPLE for n in range(count)]
     fade = overlap // 2
@@ -83,7 +85,7 @@ def axis(size: int, tile: int, overlap: int) -> Axis:
 
 
 def _count(size: int, length: int, overlap: int) -> int:
-    step = max((length - overlap) // MULTIPLE, 1)
+    step = (length - overlap) // MULTIPLE
     return math.ceil((size - length) // MULTIPLE / step) + 1
 
 

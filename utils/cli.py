@@ -45,6 +45,6 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
         return 141
 
 
-def one_line(error: BaseException) -> str:
-    """The error's text on one line, or its type where it has none."""
+def one_line(error: BaseException | str) -> str:
+    """A text or an error's text on one line, or the error's type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -113,6 +113,7 @@ def test_an_output_folder_among_the_photos_is_not_restored_again(tree):
         (["{tree}/trip/.cache/../../.hidden*"], "no photos there"),
         (["{tree}/a.png", "--output", "{tree}"], "is one of the photos to restore"),
         (["{tree}/a.png", "--output", "{tree}/notes.txt"], "a file stands where the output folder"),
+        (["{tree}/a.png", "--output", "{tree}/notes.txt/out"], "the folder cannot be made"),
         (["{tree}/a.png", "{tree}/../other/a.png"], "would both become"),
         (["{tree}/a.png", "--quality", "90"], "PNG loses nothing"),
         (["{tree}/a.png", "--quality", "0", "--format", "jpg"], "give 1 to 100"),

@@ -8,6 +8,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,6 +26,8 @@ def weights(tmp_path_factory):
     network = build_generator(
         {"type": "rrdbnet", "scale": SCALE, "num_feat": 4, "num_block": 1, "num_grow_ch": 2, "pixel_unshuffle": False}
     )
+    network.start_as_interpolation()
+    torch.nn.init.constant_(network.conv_last.bias, 0.001)  # a quarter of an 8-bit level
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     path.write_bytes(export_weights(network, {}))
     return path
@@ -90,6 +93,7 @@ def hopeless(photo) -> dict[str, bytes]:
         "deep bomb.png": bomb(2**31 - 1, 2**31 - 1),
         "no pixels.png": bomb(0, 5),
         "float.tif": saved(photo[..., 0].astype(np.float32), "TIFF"),
+        "two\nlines.png": b"",
         "page.html.png": b"<html>not found</html>",
     }
 
@@ -115,19 +119,19 @@ def test_each_good_kind_comes_out_and_each_hopeless_one_is_named(tmp_path, photo
     files = {**good(photos["coffee"]), **hopeless(photos["coffee"])}
     for name, data in files.items():
         (source / name).write_bytes(data)
-    assert b"ICC" not in files["a.jpg"]
     status = run(source, "--output", out, "--weights", weights)
     results, said = check(source, out, capsys, status)
     assert len(results) == len(good(photos["coffee"])) and status == 1
     for path in out.iterdir():
         assert image_size(path) == (48, 62), path
     for name in hopeless(photos["coffee"]):
-        assert str(source / name) in said
+        assert " ".join(str(source / name).split()) in said
     assert "--max-megapixels 200" in said
     modes = {path.stem: Image.open(path).mode for path in out.iterdir()}
     assert modes["grey"] == "L" and modes["alpha_png"] == "RGBA" and modes["deep grey"] == "I;16"
     deep = cv2.imread(str(out / "deep.png"), cv2.IMREAD_UNCHANGED)
-    assert deep.dtype == np.uint16 and (deep % 257).any()  # restored in 16 bits, not only saved so
+    expected = photos["coffee"][:24, :31].repeat(2, 0).repeat(2, 1) * 257.0 + 65.5
+    assert np.abs(deep - expected.clip(max=65535)).max() <= 1  # restored in 16 bits, not only saved so
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3)])

@@ -17,9 +17,9 @@ from models import build_generator
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-@given(st.integers(1, 3000), st.integers(2, 300), st.integers(0, 20).map(lambda n: n * MULTIPLE))
+@given(st.integers(1, 3000), st.integers(0, 300), st.integers(0, 20).map(lambda n: n * MULTIPLE))
 def test_tiles_of_one_length_cover_an_axis(size, extra, overlap):
-    tile = 2 * max(overlap, MULTIPLE) + extra
+    tile = max(2 * overlap, overlap + 2 * MULTIPLE) + extra
     tiles = axis(size, tile, overlap)
     spans = tiles.spans
     assert tiles.length <= max(tile, 1) and spans[0].first == 0 and spans[-1].last == size
