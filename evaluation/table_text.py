@@ -65,6 +65,7 @@ def as_latex(table: Table) -> str:
         r"\begin{table}[t]",
         r"\centering",
         rf"\caption{{{escaped(' '.join([table.title + '.', *table.caption]))}}}",
+        r"\smallskip",
         r"\footnotesize",
         rf"\begin{{tabular}}{{{'l' * table.words}{'r' * (len(table.headings) - table.words)}}}",
         r"\toprule",
