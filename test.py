@@ -1,4 +1,4 @@
-"""Evaluate: `python test.py --options FILE`; restore photos: `python test.py restore`; score: `… score`."""
+"""Evaluate: `python test.py --options FILE`; `… restore`: restore photos; `… score`; `… export`: to ONNX."""
 
 import argparse
 import sys
@@ -17,6 +17,14 @@ def main(argv: list[str]) -> int:
         )
         score.add_arguments(parser)
         return score.main(parser.parse_args(argv[1:]))
+    if argv[:1] == ["export"]:
+        from evaluation import export
+
+        parser = argparse.ArgumentParser(
+            prog="test.py export", description="Export a network as ONNX or safetensors (docs/export.md)."
+        )
+        export.add_arguments(parser)
+        return export.main(parser.parse_args(argv[1:]))
     if argv[:1] == ["restore"]:
         from evaluation import restore
 
@@ -27,7 +35,7 @@ def main(argv: list[str]) -> int:
         description="Restore and score whole data sets, restore photos that have no ground truth; all goes to "
         "results/<name>/.",
         epilog="`python test.py restore --help`: restore your own photos. `python test.py score --help`: score a "
-        "folder of images that any program restored.",
+        "folder of images that any program restored. `python test.py export --help`: a network as ONNX.",
     )
     parser.add_argument("--options", type=Path, required=True, help="YAML file; the shipped ones are under options/")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="dotted.key=value, e.g. save_images=false")

@@ -57,7 +57,7 @@ class Restorer:
 
     An image goes through whole where memory allows it, else in tiles (evaluation/tiles.py): only a tile at a time
     is on the device, and besides the image and its result one row of tiles is kept. A network that looks at the whole
-    image at once (`looks_at_whole`: CISRNet, CISR-PSI) gives tiles another result than the whole.
+    image at once (`looks_at_whole`: CISRNet, RCAN, CISR-PSI) gives tiles another result than the whole.
 
     Args:
         generator: in eval mode, on `device`.

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tile",
         type=int,
         help="side of the tiles in input pixels; default: whole where memory allows. Tiles change what networks give "
-        "that look at the whole image (CISRNet, CISR-PSI), and may show there",
+        "that look at the whole image (CISRNet, RCAN, CISR-PSI), and may show there",
     )
     how.add_argument("--overlap", type=int, default=OVERLAP, help=f"input pixels that tiles share (default: {OVERLAP})")
 

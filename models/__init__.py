@@ -17,7 +17,10 @@ from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
 from models.discriminator import Discriminator, DiscriminatorOptions
 from models.generator import Generator, GeneratorOptions, count_parameters
+from models.rcan import RCAN
+from models.rdn import RDN
 from models.rrdbnet import RRDBNet, is_rrdbnet
+from models.vdsr import VDSR
 
 GENERATORS: dict[str, type[Generator]] = {
     cls.Options.model_fields["type"].default: cls for cls in Generator.__subclasses__()
@@ -69,6 +72,9 @@ def options_in_file(weights: Path) -> GeneratorOptions:
 __all__ = [
     "CISRPSI",
     "GENERATORS",
+    "RCAN",
+    "RDN",
+    "VDSR",
     "AnyGeneratorOptions",
     "Bicubic",
     "CISRNet",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.generator import Generator, GeneratorOptions
 from models.layers import ChannelAttention, ResidualGroup, SpatialAttention, conv3, upsampler
-from models.start import carry_image, interpolate_image
+from models.start import start_as_upscaling
 
 BlockKind = Literal["parallel", "sequential"]
 
@@ -117,13 +117,7 @@ class CISRNet(Generator):
 
     def start_as_interpolation(self) -> None:
         """Three feature channels carry the image to a bilinear upscaling; body and refinement add nothing yet."""
-        carry_image(self.coarse_first)
-        nn.init.zeros_(self.coarse_body_last.weight)
-        nn.init.zeros_(self.coarse_body_last.bias)
-        for conv, shuffle in zip(self.coarse_upsampler[::2], self.coarse_upsampler[1::2]):
-            interpolate_image(conv, shuffle.upscale_factor)
-        carry_image(self.coarse_last)
-        nn.init.zeros_(self.coarse_last.weight[:, 3:])
+        start_as_upscaling(self.coarse_first, self.coarse_body_last, self.coarse_upsampler, self.coarse_last)
         if self.fine is not None:
             nn.init.zeros_(self.fine[-1].weight)
             nn.init.zeros_(self.fine[-1].bias)

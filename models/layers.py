@@ -78,3 +78,8 @@ def upsampler(num_feat: int, scale: int) -> nn.Sequential:
     for factor in factors:
         stages += [conv3(num_feat, num_feat * factor**2), nn.PixelShuffle(factor)]
     return nn.Sequential(*stages)
+
+
+def div2k_mean() -> Tensor:
+    """DIV2K's mean colour on 0–255, `1×3×1×1`: what many super-resolution networks subtract from their input."""
+    return 255 * torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1)

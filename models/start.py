@@ -32,6 +32,22 @@ def interpolate_image(conv: nn.Conv2d, factor: int) -> None:
                 conv.weight[channel * factor**2 + row * factor + column, channel] = kernel
 
 
+def start_as_upscaling(first: nn.Conv2d, body_last: nn.Conv2d, upsampler: nn.Sequential, last: nn.Conv2d) -> None:
+    """Let `first` → body, plus `first`'s output → `upsampler` → `last` be a bilinear upscaling: the body adds nothing.
+
+    Args:
+        body_last: the body's last convolution.
+        upsampler: as `models.layers.upsampler` makes it.
+    """
+    carry_image(first)
+    nn.init.zeros_(body_last.weight)
+    nn.init.zeros_(body_last.bias)
+    for conv, shuffle in zip(upsampler[::2], upsampler[1::2]):
+        interpolate_image(conv, shuffle.upscale_factor)
+    carry_image(last)
+    nn.init.zeros_(last.weight[:, 3:])
+
+
 def _taps(place: int, factor: int) -> torch.Tensor:
     """Bilinear weights of the input pixel before, at and after; `place`: 0 … factor − 1 inside the input pixel."""
     offset = (place + 0.5) / factor - 0.5

@@ -1,4 +1,4 @@
-"""The option files of CISRNet's ablations: what they train is what they are set beside."""
+"""The option files of CISRNet's tables: what they train is what they are set beside."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ from models import build_generator
 from training.options import TrainOptions
 from utils.options import load, read_with_bases
 
-FOLDER = Path(__file__).parents[2] / "options" / "cisrnet"
-FILES = sorted(FOLDER.rglob("*.yml"))
+FOLDER = Path(__file__).parents[2] / "options"
+FILES = [path for system in ("cisrnet", "baselines") for path in sorted((FOLDER / system).rglob("*.yml"))]
 EVALUATIONS = [path for path in FILES if "models" in read_with_bases(path)[0]]
 TRAININGS = {
     options.name: options for path in FILES if path not in EVALUATIONS for options in [load(path, TrainOptions)]
@@ -34,6 +34,9 @@ def test_every_row_is_trained_by_a_shipped_file(options, model):
     training = TRAININGS[name]
     assert (experiments, file) == (str(training.root), "last.safetensors")
     assert stage == training.stages[-1].name and training.generator.scale == options.scale
+    if training.generator.type != "cisrnet":
+        assert training.generator.type == model.name.casefold() == model.published.casefold()
+        return
     with torch.device("meta"):
         network = build_generator(training.generator)
     assert (network.fine is None) == (stage == "coarse")
@@ -79,3 +82,17 @@ def test_variants_differ_from_the_paper_in_what_they_say_and_in_nothing_else():
     for name, training in TRAININGS.items():
         if name.startswith("cisrnet_coarse"):
             assert training.stages == (paper.stages[0],) and training.data == paper.data
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_baselines_are_trained_on_what_cisrnet_is_trained_on(scale):
+    paper = TRAININGS[f"cisrnet_x{scale}"].data
+    for name in ("vdsr", "rdn", "rcan"):
+        training = TRAININGS[f"{name}_x{scale}"]
+        assert training.generator.scale == scale and training.data.validation == paper.validation
+        patch = training.data.train.patch_size
+        if name == "vdsr":
+            assert abs(patch * scale - 41) == 1  # its authors' patches of the enlarged image
+        else:
+            assert patch == 48
+        assert training.data.train == paper.train.model_copy(update={"patch_size": patch})

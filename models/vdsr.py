@@ -1,0 +1,58 @@
+"""VDSR: twenty convolutions on the interpolated image (Kim et al., CVPR 2016, arXiv 1511.04587).
+
+As a baseline of CISRNet's Table 1 it sees and gives RGB; its authors' network works on luminance alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from models.generator import Generator, GeneratorOptions
+from models.layers import conv3, div2k_mean
+
+
+class VDSROptions(GeneratorOptions):
+    """Sizes of VDSR; the defaults are the paper's. One network for every scale: the image is enlarged before it."""
+
+    type: Literal["vdsr"] = "vdsr"
+    num_feat: int = Field(default=64, ge=1)
+    """Channels of every feature map."""
+    layers: int = Field(default=20, ge=2)
+    """Convolutions, the first and the last among them."""
+
+
+class VDSR(Generator):
+    """Bicubic interpolation plus what the convolutions make of it; works on 0–255 less DIV2K's mean colour.
+
+    The interpolation has MATLAB's kernel (a = −0.5), but is neither rounded nor mirrored at the borders.
+    """
+
+    Options = VDSROptions
+
+    def __init__(self, options: VDSROptions):
+        super().__init__(options)
+        feat = options.num_feat
+        convs = [conv3(3, feat), *(conv3(feat, feat) for _ in range(options.layers - 2)), conv3(feat, 3)]
+        for conv in convs:
+            # The paper's start (section 4.1, He et al. 2015). Torch's own shrinks the signal of twenty layers to
+            # nothing, which Adam would mend and the paper's SGD does not.
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+        hidden = [layer for conv in convs[:-1] for layer in (conv, nn.ReLU(inplace=True))]
+        self.body = nn.Sequential(*hidden, convs[-1])
+        self.register_buffer("mean", div2k_mean(), persistent=False)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Shapes and range: see `Generator`."""
+        # antialias selects a = −0.5; an upscaling kernel is not widened by it.
+        image = F.interpolate(lr * 255, scale_factor=self.scale, mode="bicubic", antialias=True)
+        return (image + self.body(image - self.mean)) / 255  # the mean is still in `image`: nothing to add back
+
+    def start_as_interpolation(self) -> None:
+        """The convolutions add nothing yet: the output is the interpolated image."""
+        nn.init.zeros_(self.body[-1].weight)
+        nn.init.zeros_(self.body[-1].bias)
