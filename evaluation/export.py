@@ -123,6 +123,8 @@ def check_onnx(payload: bytes, generator: Generator) -> float:
 
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4  # a failure is raised and need not be printed too
+    # Threads that spin while they wait, as by default, crawl where another process wants the cores.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(payload, settings, providers=["CPUExecutionProvider"])
     random, worst = torch.Generator().manual_seed(0), 0.0
     for batch, height, width in SIZES:

@@ -60,7 +60,9 @@ def test_onnx_gives_what_pytorch_gives_at_any_size(tmp_path, capsys, type_, scal
     assert run("--weights", path, "--output", file) == 0
     assert f"x{scale}" in (said := capsys.readouterr().out) and "largest difference" in said
     network = build_generator(options_in_file(path)).eval()
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
     for shape in [(1, 3, 8, 8), (3, 3, 4, 5), (1, 3, 30, 19), (2, 3, 33, 50)]:  # none of them the exporter's
         lr = torch.rand(shape)
         with torch.inference_mode():
