@@ -92,6 +92,20 @@ def test_a_loader_process_that_dies(photos, tmp_path, fault):
     assert f"the last good checkpoint is {stage(options).checkpoint(stage(options).iterations()[-1])}" in line
 
 
+def test_a_file_of_the_store_that_is_damaged_is_named(photos, tmp_path):
+    options = experiment("supervised", tmp_path / "a", photos, 2)
+    store = f"data.train.prepared={tmp_path / 'store'}"
+    finish(options, store)
+    damaged = sorted((tmp_path / "store" / "hr").rglob("*.npy"))
+    for path in damaged:
+        os.truncate(path, path.stat().st_size // 2)
+    process = start(options, store, "--resume", "auto", "stages.0.iterations=40")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    line = last_line(errors)
+    assert any(str(path) in line for path in damaged) and "prepare again" in line
+
+
 def test_only_faults_of_the_surroundings_are_explained(photos, tmp_path):
     options = load(experiment("adversarial", tmp_path / "a", photos, 4), TrainOptions)
     assert "generator.checkpointing" in explain(torch.OutOfMemoryError("CUDA out of memory."), options)
