@@ -8,11 +8,19 @@ from utils.cli import run
 
 
 def main(argv: list[str]) -> int:
-    """Parse the command line, check or train; returns the exit status."""
+    """Parse the command line; check, profile or train; returns the exit status."""
     parser = argparse.ArgumentParser(description="Train the stages of one experiment.")
     parser.add_argument("--options", type=Path, required=True, help="YAML file; the shipped ones are under options/")
     parser.add_argument("--resume", metavar="auto|FILE", help="go on from the newest whole checkpoint, or from FILE")
     parser.add_argument("--check", action="store_true", help="resolve the options, look at data and network, and exit")
+    parser.add_argument(
+        "--profile",
+        nargs="?",
+        type=int,
+        const=20,
+        metavar="N",
+        help="time N iterations of the first stage (default 20) and trace a few; no run is started",
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="dotted.key=value, e.g. seed=1")
     arguments = parser.parse_intermixed_args(argv)
 
@@ -25,6 +33,10 @@ def main(argv: list[str]) -> int:
         from training.check import check
 
         return check(options)
+    if arguments.profile is not None:
+        from training.profile import profile_training
+
+        return profile_training(options, arguments.profile)
     from training.experiment import run_experiment
 
     return run_experiment(options, arguments.resume)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -160,6 +162,16 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
 
 def _as_drawn(batch: Batch) -> Batch:
     return batch  # __getitems__ has stacked it already
+
+
+@atexit.register
+def _end_workers() -> None:
+    """End loader processes that an error has left: at exit Python tells each once, which is not enough for ours."""
+    left = [process for process in multiprocessing.active_children() if process.daemon]
+    if left:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for a fault
+    for process in left:
+        process.kill()
 
 
 def _start_worker(_number: int) -> None:

@@ -28,20 +28,28 @@ FOLDER = Path("checkpoints")
 """Where a file is looked for first, under torchvision's name."""
 
 
+# Written down, as options are checked by them: torchvision takes two seconds to import.
+VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+"""Convolutions before each pooling."""
+
+
 class LossWeightsError(Exception):
     """Weights that a loss needs and cannot have; one line that says what to put where."""
 
 
 def layer_names(network: Network) -> dict[str, int]:
     """Index in `features` of every convolution: `conv<stage>_<number>`, for AlexNet `conv<number>`."""
+    if network == "alexnet":
+        return {f"conv{number}": index for number, index in enumerate((0, 3, 6, 8, 10), start=1)}
+    if network not in VGG_STAGES:
+        raise ValueError(f"no layer names of {network!r}: choose from alexnet, {', '.join(VGG_STAGES)}")
     names: dict[str, int] = {}
-    stage, number = 1, 0
-    for index, layer in enumerate(_without_weights(network)):
-        if isinstance(layer, nn.MaxPool2d):
-            stage, number = stage + 1, 0
-        elif isinstance(layer, nn.Conv2d):
-            number += 1
-            names[f"conv{len(names) + 1}" if network == "alexnet" else f"conv{stage}_{number}"] = index
+    index = 0
+    for stage, convolutions in enumerate(VGG_STAGES[network], start=1):
+        for number in range(1, convolutions + 1):
+            names[f"conv{stage}_{number}"] = index
+            index += 2  # its ReLU follows
+        index += 1  # the pooling
     return names
 
 

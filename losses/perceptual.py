@@ -5,6 +5,7 @@ Johnson et al., ECCV 2016; before the activation as in ESRGAN (arXiv 1809.00219,
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -62,7 +63,8 @@ class PerceptualLoss(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        with torch.autocast(sr.device.type, enabled=False):
+        kind = sr.device.type  # "meta", where memory is counted, has no autocast
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
             with torch.no_grad():
                 target = self._features(hr)
             difference = self._features(sr) - target

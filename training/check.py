@@ -8,6 +8,7 @@ from data.store import source_images
 from evaluation.complexity import flops
 from models import count_parameters
 from training.experiment import load_init, starting_generator
+from training.memory import stage_memory
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.runtime import Runtime
@@ -48,6 +49,13 @@ def check(options: TrainOptions) -> int:
     print(f"train        {len(names)} images{megapixels}, {', '.join(train.compressions)}")
     print(f"store        {train.store} ({'prepared' if prepared else 'will be prepared when training starts'})")
     print(f"validation   {len(items)} image(s) × compression in {len(options.data.validation)} set(s)")
-    for stage in options.stages:
+    for position, stage in enumerate(options.stages):
+        memory = stage_memory(options, position, runtime.ranks)
         print(f"stage        {stage.name}: {stage.recipe.type}, {stage.iterations:,} iterations × {stage.batch_size}")
+        print(
+            f"             about {memory.total / 2**20:,.0f} MiB on a process: weights {memory.weights / 2**20:,.0f}, "
+            f"gradients {memory.gradients / 2**20:,.0f}, optimiser {memory.optimizer / 2**20:,.0f}, "
+            f"batches {memory.batches / 2**20:,.0f}, activations {memory.activations / 2**20:,.0f}; without "
+            "workspaces and fragmentation"
+        )
     return 0

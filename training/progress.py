@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ class Progress:
         self.log = logging.getLogger(f"training.{folder}")
         self.log.setLevel(logging.INFO)
         self.log.propagate = False
-        file = logging.FileHandler(folder / "train.log", encoding="utf-8")
+        file = _LogFile(folder / "train.log", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.log.handlers = [file]
         # Points after a resumed iteration were written by the run that was stopped: they are drawn anew.
@@ -54,7 +55,7 @@ class Progress:
             self.bar.update()
 
     def scalars(self, iteration: int, values: dict[str, float]) -> None:
-        """Means since the last log step: `loss`, its terms, `lr`, `images_per_second`, …"""
+        """Means since the last log step: `loss`, its terms, `lr`, `grad_norm`, `images_per_second`, …"""
         if not self.enabled:
             return
         for name, value in values.items():
@@ -89,9 +90,17 @@ class Progress:
         """Flush and close."""
         if self.enabled:
             self.bar.close()
-            self.board.close()
+            with suppress(OSError):  # a full disk: what it could not take was said when it was written
+                self.board.close()
             for handler in self.log.handlers:
                 handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log whose errors (a full disk) reach the caller, where logging would print a traceback for every line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
 
 
 def _figures(metrics: dict[str, float]) -> str:

@@ -16,6 +16,7 @@ from data.datasets import PatchDataset, training_loader
 from data.sampling import IterationSampler
 from models import Generator
 from models.checkpoints import export_weights
+from training.faults import FAULTS, explain
 from training.options import TrainOptions
 from training.progress import Progress
 from training.recipe import Batch
@@ -84,7 +85,8 @@ class Trainer:
 
         Raises:
             Stopped: after SIGTERM or SIGINT, once the iteration is finished and saved.
-            UserError: the loss or the weights are not finite; nothing bad was saved.
+            UserError: the loss or the weights are not finite, memory or disk ran out, a loader process died; nothing
+                bad was saved.
         """
         stage = self.stage
         progress = Progress(
@@ -93,27 +95,29 @@ class Trainer:
         try:
             with _signals() as received:
                 self._loop(progress, received)
+        except FAULTS as error:
+            if (fault := explain(error, self.options)) is None:
+                raise
+            raise UserError(
+                f"stage {stage.name!r}, iteration {self.iteration + 1}: {fault}; {self._last_good()}"
+            ) from None
         finally:
             progress.close()
 
     def _loop(self, progress: Progress, received: list[int]) -> None:
         stage = self.stage
-        batches = self._batches()
+        batches = self.batches()
         since, clock = self.iteration, time.monotonic()
         while self.iteration < stage.iterations:
-            self.recipe.set_iteration(self.iteration)
-            terms = self.recipe.iteration([next(batches) for _ in range(stage.accumulate)])
-            self.iteration += 1
-            self._note(terms)
-            if self.ema is not None:
-                self.ema.update_parameters(self.generator)
+            self.iterate([next(batches) for _ in range(stage.accumulate)])
             progress.step()
             last = self.iteration == stage.iterations
             stop = self._agreed_stop(received)
             if last or stop or self.iteration % stage.log_every == 0:
                 self._check_finite()
                 rate = (self.iteration - since) * stage.batch_size / (time.monotonic() - clock)
-                progress.scalars(self.iteration, {**self._means(self.iteration - since), "images_per_second": rate})
+                means = {**self._means(self.iteration - since), **self._gradient_norms()}
+                progress.scalars(self.iteration, {**means, "images_per_second": rate})
                 since, clock = self.iteration, time.monotonic()
             if last or (self.iteration % stage.validation.every == 0 and not stop):
                 self._validate(progress)
@@ -125,7 +129,17 @@ class Trainer:
                 progress.say(f"stopped by {signal.Signals(stop).name} after iteration {self.iteration}, saved")
                 raise Stopped(stop)
 
-    def _batches(self) -> Iterator[Batch]:
+    def iterate(self, micro_batches: list[Batch]) -> None:
+        """One iteration: the recipe's, what is noted of it, the EMA."""
+        self.recipe.set_iteration(self.iteration)
+        terms = self.recipe.iteration(micro_batches)
+        self.iteration += 1
+        self._note(terms)
+        if self.ema is not None:
+            self.ema.update_parameters(self.generator)
+
+    def batches(self) -> Iterator[Batch]:
+        """Micro-batches from the current iteration to the stage's last, on the device."""
         stage = self.stage
         sampler = IterationSampler(
             self.iteration,
@@ -180,6 +194,19 @@ class Trainer:
         }
         return {**dict(zip(names, values.tolist())), **rates}
 
+    def _gradient_norms(self) -> dict[str, float]:
+        """Norms of this iteration's gradients, at log steps, where no clipping has them (then they are noted means).
+
+        Not in fp16, where gradients still carry the loss's scale or not, depending on the optimiser's kernel.
+        """
+        if self.stage.clip_grad_norm is not None or self.runtime.accelerator.scaler is not None:
+            return {}
+        norms = {}
+        for name, optimizer in self.recipe.optimizers.items():
+            of = [p.grad.norm() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            norms["grad_norm" if name == "generator" else f"grad_norm_{name[0]}"] = float(torch.stack(of).norm())
+        return norms
+
     def _check_weights(self) -> None:
         """Nothing is kept whose weights are not finite: a finite loss can have gradients that are not."""
         networks = self.recipe.networks.values()
@@ -196,17 +223,17 @@ class Trainer:
         if (iteration := int(first)) < 0:
             return
         factor = self.stage.schedule.factor(iteration - 1, self.stage.iterations)
-        whole = self.folder.iterations()
-        good = (
-            f"the last good checkpoint is {self.folder.checkpoint(whole[-1])}"
-            if whole
-            else "no checkpoint was saved yet"
-        )
         raise UserError(
             f"the loss or the weights were not finite at iteration {iteration} of stage {self.stage.name!r} "
-            f"(learning rate {self.stage.optimizer.lr * factor:g}); {good}; lower optimizer.lr, set clip_grad_norm, "
-            "or use runtime.precision fp32"
+            f"(learning rate {self.stage.optimizer.lr * factor:g}); {self._last_good()}; "
+            "lower optimizer.lr, set clip_grad_norm, or use runtime.precision fp32"
         )
+
+    def _last_good(self) -> str:
+        whole = self.folder.iterations()
+        if not whole:
+            return "no checkpoint was saved yet"
+        return f"the last good checkpoint is {self.folder.checkpoint(whole[-1])}"
 
     # --------------------------------------------------------------------------------------- validate and save
 

@@ -29,6 +29,8 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
     """
     try:
         return main(sys.argv[1:])
+    except SystemExit:  # argparse's, after --help or a misspelt option: nothing that `mistakes` would have to import
+        raise
     except (UserError, *mistakes()) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2

@@ -101,6 +101,20 @@ def test_the_default_ends_with_conv5_4_before_its_relu():
     assert counts == {"vgg16": 13, "vgg19": 16}
 
 
+@pytest.mark.parametrize("network", ["vgg16", "vgg19", "alexnet"])
+def test_the_named_layers_are_torchvisions_convolutions_by_stage(network):
+    stages, expected = 1, {}
+    for index, layer in enumerate(getattr(torchvision.models, network)().features):
+        if isinstance(layer, torch.nn.MaxPool2d):
+            stages += 1
+        elif isinstance(layer, torch.nn.Conv2d):
+            expected[index] = stages
+    named = backbones.layer_names(network)
+    assert list(named.values()) == list(expected)
+    if network != "alexnet":
+        assert [int(name[4]) for name in named] == list(expected.values())
+
+
 def test_frozen_float32_and_no_gradient_to_hr(files):
     loss = PerceptualLoss(PerceptualLossOptions(network="alexnet", layer="conv5", weights=files["alexnet"]))
     assert not any(p.requires_grad for p in loss.parameters()) and not loss.features.training
