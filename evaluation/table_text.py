@@ -67,6 +67,8 @@ def as_latex(table: Table) -> str:
         rf"\caption{{{escaped(' '.join([table.title + '.', *table.caption]))}}}",
         r"\smallskip",
         r"\footnotesize",
+        # No wider than the text; shrunk where it would be.
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
         rf"\begin{{tabular}}{{{'l' * table.words}{'r' * (len(table.headings) - table.words)}}}",
         r"\toprule",
         " & ".join(map(escaped, table.headings)) + r" \\",
@@ -74,7 +76,7 @@ def as_latex(table: Table) -> str:
     for group in table.groups:
         lines.append(r"\midrule")
         lines += [" & ".join(wrap[cell.mark].format(escaped(cell.text)) for cell in row) + r" \\" for row in group]
-    lines += [r"\bottomrule", r"\end{tabular}", *(rf"\par {escaped(note)}" for note in table.notes), r"\end{table}"]
+    lines += [r"\bottomrule", r"\end{tabular}}", *(rf"\par {escaped(note)}" for note in table.notes), r"\end{table}"]
     return "\n".join(lines)
 
 

@@ -34,7 +34,7 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
     every = [*main, costs, *interval_tables(average, evaluation, options)]
     contents = {
         "table.md": "\n\n".join(map(as_markdown, every)) + "\n",
-        "table.tex": "% Needs \\usepackage{booktabs}.\n" + "\n\n".join(map(as_latex, every)) + "\n",
+        "table.tex": "% Needs \\usepackage{booktabs,graphicx}.\n" + "\n\n".join(map(as_latex, every)) + "\n",
         "average.csv": average.to_csv(index=False, float_format="%.6f"),
         "costs.csv": _costs(average, evaluation).to_csv(index=False, float_format="%.6f"),
         "images.csv": images(evaluation).to_csv(index=False, float_format="%.6f"),
