@@ -90,7 +90,7 @@ def test_check_looks_at_everything_and_writes_nothing(tmp_path):
     for part in (
         "102,624 parameters",
         "GFLOPs per 32×32 LR patch",
-        "4 images",
+        "8 images",
         "stage        refine",
         "patch_size: 32",
     ):
