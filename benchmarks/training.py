@@ -3,11 +3,11 @@
     python benchmarks/training.py [--full] [--rounds 5] [--generators cisrnet] [--ways eager compile]
 
 A step is forward, L1 loss, backward and Adam, on a fixed batch: eager float32, then each of channels_last, autocast
-bf16 and compile by itself, and the two of them that help on a CPU. Every combination has a process of its own, which all stay alive and take turns, one step
-at a time; medians, and the median over the rounds of the ratio to eager. Memory: what is allocated on a CUDA device at
-most; on the CPU the largest resident size of the process (Linux), that before the network is made subtracted.
-`estimated` is what `train.py --check` says (training/memory.py). Sizes are small; --full takes the papers' networks,
-patches and batches.
+bf16 and compile by itself, and the two of them that help on a CPU together. Every combination has a process of its
+own, which all stay alive and take turns, one step at a time; medians, and the median over the rounds of the ratio to
+eager. Memory: what is allocated on a CUDA device at most; on the CPU the largest resident size of the process (Linux),
+that before the network is made subtracted. `estimated` is what `train.py --check` says (training/memory.py). Sizes are
+small; --full takes the papers' networks, patches and batches.
 """
 
 from __future__ import annotations
