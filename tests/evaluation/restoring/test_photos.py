@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.resize import imresize
-from evaluation.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
 from evaluation.options import EvaluationOptions
-from evaluation.photos import ROWS, check_photos, enlarged, restore_photos
+from evaluation.restoring.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
+from evaluation.restoring.photos import ROWS, check_photos, enlarged, restore_photos
 from utils.errors import UserError
 from utils.images import read_image, write_png
 from utils.options import OptionsError, validate
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BICUBIC = {"name": "Bicubic", "generator": {"type": "bicubic", "scale": 2}}
 MISSING = {"name": "later", "weights": "nowhere/later.safetensors"}
 

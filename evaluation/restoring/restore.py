@@ -19,7 +19,7 @@ from tqdm import tqdm
 from evaluation.choose import choose_generator
 from evaluation.inference import OVERLAP, Restorer
 from evaluation.loading import pick_device
-from evaluation.photo_files import Job, find_jobs
+from evaluation.restoring.photo_files import Job, find_jobs
 from evaluation.weights_by_name import FOLDER, cards
 from models import build_generator
 from utils.cli import one_line
