@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
         export.add_arguments(parser)
         return export.main(parser.parse_args(argv[1:]))
     if argv[:1] == ["restore"]:
-        from evaluation import restore
+        from evaluation.restoring import restore
 
         parser = argparse.ArgumentParser(prog="test.py restore", description="Restore photos (docs/restoring.md).")
         restore.add_arguments(parser)
@@ -43,8 +43,8 @@ def main(argv: list[str]) -> int:
 
     from evaluation.evaluate import evaluate
     from evaluation.options import EvaluationOptions
-    from evaluation.photos import check_photos, restore_photos
     from evaluation.ranks import is_main_process
+    from evaluation.restoring.photos import check_photos, restore_photos
     from evaluation.tables import FILES, write_tables
     from evaluation.unfolding import check_unfolding, write_unfolding
     from utils.options import load

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from utils.cli import run
 
+PROFILED = 20
+"""Iterations that `--profile` times unless told."""
+
 
 def main(argv: list[str]) -> int:
     """Parse the command line; check, profile or train; returns the exit status."""
@@ -17,12 +20,11 @@ def main(argv: list[str]) -> int:
         "--profile",
         nargs="?",
         type=int,
-        const=20,
         metavar="N",
-        help="time N iterations of the first stage (default 20) and trace a few; no run is started",
+        help=f"time N iterations of the first stage (default {PROFILED}) and trace a few; no run is started",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="dotted.key=value, e.g. seed=1")
-    arguments = parser.parse_intermixed_args(argv)
+    arguments = parser.parse_intermixed_args(_with_count(argv))
 
     # After the command line is understood: torch takes seconds to import, --help should not.
     from training.options import TrainOptions
@@ -40,6 +42,15 @@ def main(argv: list[str]) -> int:
     from training.experiment import run_experiment
 
     return run_experiment(options, arguments.resume)
+
+
+def _with_count(argv: list[str]) -> list[str]:
+    """`--profile` without a number gets one: argparse would take an override behind it for the number."""
+    following = [*argv[1:], ""]
+    return [
+        f"--profile={PROFILED}" if argument == "--profile" and not after.isdigit() else argument
+        for argument, after in zip(argv, following)
+    ]
 
 
 def mistakes() -> tuple[type[Exception], ...]:

@@ -49,7 +49,7 @@ def make_photo(folder: Path, side: int) -> None:
 
 def restore_photo(folder: Path) -> None:
     """Prints peak MiB, and MiB before the photo was opened."""
-    from evaluation import restore
+    from evaluation.restoring import restore
 
     parser = argparse.ArgumentParser()
     restore.add_arguments(parser)

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import argparse
 import copy
+import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import torch
@@ -116,11 +118,50 @@ def start(options: Path, *arguments: str) -> subprocess.Popen:
 
 
 def finish(options: Path, *arguments: str) -> None:
-    """Train to the end; raises where that fails."""
+    """Train to the end with `train.py`; raises where that fails."""
     process = start(options, *arguments)
     _, errors = process.communicate()
     if process.returncode:
         raise RuntimeError(f"train.py ended with {process.returncode}: {errors}")
+
+
+@cache
+def _processes() -> ForkServerContext:
+    """Processes forked from one that has imported everything and done nothing: starting Python anew for each of
+    hundreds of trainings would take longer than the trainings.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training.experiment", "accelerate", "torch.utils.tensorboard"])
+    return context
+
+
+def fork(options: Path, resume: str | None = None, *overrides: str) -> ForkServerProcess:
+    """What `train.py` does, in a process that starts at once; its output goes to `output.txt` beside the options."""
+    process = _processes().Process(target=_train, args=(options, resume, overrides))
+    process.start()
+    return process
+
+
+def _train(options: Path, resume: str | None, overrides: tuple[str, ...]) -> None:
+    from training.experiment import run_experiment
+    from training.options import TrainOptions
+    from utils.options import load
+
+    multiprocessing.set_start_method(None, force=True)  # the loader's workers start as they always do
+    torch.set_num_threads(1)  # as in `start`
+    with (options.parent / "output.txt").open("a") as output:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(output.fileno(), stream.fileno())
+    sys.exit(run_experiment(load(options, TrainOptions, overrides), resume))
+
+
+def train(options: Path, resume: str | None = None, *overrides: str) -> None:
+    """`fork` to the end; raises where that fails."""
+    process = fork(options, resume, *overrides)
+    process.join()
+    if process.exitcode:
+        output = (options.parent / "output.txt").read_text()
+        raise RuntimeError(f"the training ended with {process.exitcode}: {output}")
 
 
 def kill_and_resume(options: Path, kills: int, rng: random.Random, longest: float) -> int:
@@ -131,15 +172,15 @@ def kill_and_resume(options: Path, kills: int, rng: random.Random, longest: floa
     met = 0
     for _ in range(kills):
         before = _files(options)
-        process = start(options, "--resume", "auto")
-        while process.poll() is None and _files(options) == before:
-            time.sleep(0.002)
+        process = fork(options, "auto")
+        while process.is_alive() and _files(options) == before:
+            time.sleep(0.01)
         time.sleep(rng.uniform(0, longest))
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
+        if process.is_alive():
+            process.kill()
             met += 1
-        process.communicate()
-    finish(options, "--resume", "auto")
+        process.join()
+    train(options, "auto")
     return met
 
 
@@ -202,7 +243,7 @@ def main() -> int:
         photos = write_photos(folder / "photos")
         for recipe in arguments.recipes:
             straight = experiment(recipe, folder / "straight", photos, arguments.iterations)
-            finish(straight)
+            train(straight)
             killed = experiment(recipe, folder / "killed", photos, arguments.iterations)
             met = kill_and_resume(killed, arguments.kills, rng, longest=0.5)
             found = differences(straight, killed)

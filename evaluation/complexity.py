@@ -27,14 +27,15 @@ def activation_bytes(generator: Generator) -> int:
     """Roughly what inference needs for each LR pixel, in bytes, in float32: enough to choose a tile by.
 
     Four times what the layer with the largest input and output holds, as its neighbours' features are still alive
-    and convolutions have workspaces; `benchmarks/restore_memory.py` sets it beside real peaks. Measured on 8×8 pixels.
+    and convolutions have workspaces; `benchmarks/restore_memory.py` sets it beside real peaks. Measured on a small
+    image: `least_side` pixels a side.
     """
-    side = 8
+    side = generator.least_side
     largest = 3 * (side * generator.scale) ** 2 * 4  # without layers (bicubic): float64 copies of the image
 
-    def note(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        nonlocal largest
-        largest = max(largest, made.numel() + sum(tensor.numel() for tensor in given))
+    def note(layer: nn.Module, given: tuple, made: Tensor) -> None:
+        nonlocal largest  # layers of others may take sizes and the like beside tensors
+        largest = max(largest, sum(value.numel() for value in (made, *given) if isinstance(value, Tensor)))
 
     layers = [module for module in generator.modules() if not list(module.children())]
     hooks = [layer.register_forward_hook(note) for layer in layers if layer is not generator]
@@ -59,5 +60,5 @@ def flops_of_a_megapixel(options: GeneratorOptions) -> int | None:
     """`flops` on `megapixel_input`; None for a network that does not run on the meta device."""
     try:
         return flops(options, *megapixel_input(options.scale))
-    except RuntimeError:  # it reads values, which the meta device does not have
+    except RuntimeError:  # it reads values, which the meta device does not have, or needs its file to be built
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from evaluation.choose import choose_generator
-from models import Generator, build_generator
+from models import GENERATORS, Generator, build_generator
 from models.checkpoints import about, export_weights
 from utils.cli import one_line
 from utils.errors import UserError
@@ -29,6 +29,7 @@ NOT_AS_ONNX = {
     "cisr_psi": "its non-local operator splits an image into windows by its size, and a graph cannot",
     "vdsr": "ONNX's exporter lacks the interpolation with MATLAB's kernel that it starts with",
     "bicubic": "ONNX's exporter lacks MATLAB's interpolation",
+    "spandrel": "not tried with networks of others",
 }
 
 
@@ -60,6 +61,8 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"{options.type} cannot be exported as ONNX: {NOT_AS_ONNX[options.type]}")
     if kind == ".safetensors" and options.weights is None:
         raise UserError(f"{options.type} has no weights to export")
+    if kind == ".safetensors" and not GENERATORS[options.type].trainable:
+        raise UserError(f"{options.weights}: a network of others; its own file is the one to use")
     generator = build_generator(options).eval()
     if kind == ".safetensors":
         written = {key: value for key, value in about(options.weights).items() if key != "generator"}

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evaluation.complexity import activation_bytes
 from evaluation.tiles import MULTIPLE, Grid, blend, grid
@@ -91,8 +91,8 @@ class Restorer:
         if tile is not None and tile < self.least_tile:
             raise UserError(f"tile is {tile}; with an overlap of {overlap} it must be at least {self.least_tile}")
         self.tile = tile
-        # Channel attention averages over all pixels; a generator with a non-local operator has it too.
-        self.looks_at_whole = any(isinstance(module, nn.AdaptiveAvgPool2d) for module in generator.modules())
+        self.tiles = 0
+        self.looks_at_whole = generator.looks_at_whole
         self._bytes_per_pixel = activation_bytes(generator)
 
     def __call__(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
@@ -110,6 +110,7 @@ class Restorer:
         """
         while True:
             tiles = self.plan(*image.shape[:2])
+            self.tiles = tiles.count
             try:
                 return self._in_tiles(image, tiles, progress)
             except RuntimeError as error:
@@ -123,6 +124,13 @@ class Restorer:
                 raise UserError(f"too little memory on {self.device} even for tiles of {used}; free some or use cpu")
             self.tile = max(used // 2, self.least_tile)
             print(f"out of memory with tiles of {used}; going on with {self.tile}", file=sys.stderr)
+
+    @property
+    def note(self) -> str | None:
+        """What to know of the image that was restored last, if anything."""
+        if self.tiles < 2 or not self.looks_at_whole:
+            return None
+        return f"restored in {self.tiles} tiles by a network that looks at the whole image: seams may show"
 
     def plan(self, height: int, width: int) -> Grid:
         """The tiles that an image of this size is restored in; one where it goes through whole."""

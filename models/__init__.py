@@ -20,6 +20,7 @@ from models.generator import Generator, GeneratorOptions, count_parameters
 from models.rcan import RCAN
 from models.rdn import RDN
 from models.rrdbnet import RRDBNet, is_rrdbnet
+from models.spandrel_model import SpandrelModel, SpandrelOptions, recognise
 from models.vdsr import VDSR
 
 GENERATORS: dict[str, type[Generator]] = {
@@ -44,7 +45,7 @@ def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:
     if isinstance(options, dict):
         options = TypeAdapter(AnyGeneratorOptions).validate_python(options, strict=False)
     generator = GENERATORS[options.type](options)
-    if options.weights is not None:
+    if options.weights is not None and not generator.reads_its_weights:
         load_weights(generator, options.weights, whole=True)
     return generator
 
@@ -52,7 +53,8 @@ def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:
 def options_in_file(weights: Path) -> GeneratorOptions:
     """The generator that a file is for, with that file as its weights.
 
-    A file exported here says what it is; of others, RRDBNet's show it by their tensors, sizes included.
+    A file exported here says what it is; of others, RRDBNet's show it by their tensors, sizes included, and the
+    networks that spandrel knows, where it is installed.
 
     Raises:
         WeightsError: the file is missing, or does not say what it is.
@@ -61,11 +63,15 @@ def options_in_file(weights: Path) -> GeneratorOptions:
     if written is None and is_rrdbnet(weights):
         return RRDBNet.Options(weights=weights).resolved()
     try:
+        if written is None:
+            return SpandrelOptions(scale=recognise(weights).scale, weights=weights)
         options = TypeAdapter(AnyGeneratorOptions).validate_json(json.dumps(written), strict=True)
         return options.model_copy(update={"weights": weights})
-    except ValidationError:
+    except (ValidationError, WeightsError) as error:
+        why = f" ({str(error).removeprefix(f'{weights}: ')})" if isinstance(error, WeightsError) else ""
         raise WeightsError(
-            f"{weights}: does not say which network it is for; give `generator` with type and sizes in an options file"
+            f"{weights}: does not say which network it is for; give `generator` with type and sizes in an options "
+            f"file{why}"
         ) from None
 
 
@@ -83,6 +89,7 @@ __all__ = [
     "Generator",
     "GeneratorOptions",
     "RRDBNet",
+    "SpandrelModel",
     "WeightsError",
     "build_generator",
     "count_parameters",

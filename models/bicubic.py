@@ -26,6 +26,7 @@ class Bicubic(Generator):
     """
 
     Options = BicubicOptions
+    trainable = False
 
     def forward(self, lr: Tensor) -> Tensor:
         if self.scale == 1:

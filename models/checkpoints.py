@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from models.nonlocal_prior import NonLocalPrior
 
-CONTAINERS = ("params_ema", "params", "state_dict_g", "state_dict")
+CONTAINERS = ("params_ema", "params", "state_dict_g", "state_dict", "model_state_dict", "model", "net")
 """Keys under which a file may hold the weights, the preferred first."""
 PREFIXES = ("module.", "model.")
 """What training wrappers leave in front of every name."""
@@ -167,7 +167,21 @@ def read_renamed(path: str | Path, type_: str) -> dict[str, Tensor]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file by name, on the CPU, without container and wrapper prefixes.
+    """`read_tensors` without wrapper prefixes.
+
+    Raises:
+        WeightsError: as `read_tensors`.
+    """
+    state = read_tensors(path)
+    if path.suffix != ".safetensors":
+        for prefix in PREFIXES:
+            if all(name.startswith(prefix) for name in state):
+                state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weight file by the names that stand there, on the CPU, taken out of their container.
 
     Raises:
         WeightsError: no such file, or one without weights (a pickle that would run code is refused).
@@ -195,9 +209,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
     tensors = isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values())
     if not tensors:
         raise WeightsError(f"{path}: holds no network weights (looked under {', '.join(CONTAINERS)} and at the top)")
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in content):
-            content = {name.removeprefix(prefix): tensor for name, tensor in content.items()}
     return content
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.generator import Generator, GeneratorOptions
-from models.layers import RCAB, ResidualGroup, conv3, upsampler
+from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, upsampler
 from models.nonlocal_prior import RELEASED_WINDOW, MaskKind, NonLocalPrior
 
 
@@ -41,10 +41,10 @@ class CISRPSIOptions(GeneratorOptions):
     mask: MaskKind = "clamped"
     """Negative block-artefact masks: `clamped` at 0, or left alone (`released`: for released weights)."""
 
+    _attention_has_channels = model_validator(mode="after")(attention_has_channels)
+
     @model_validator(mode="after")
     def _usable(self) -> CISRPSIOptions:
-        if self.reduction > self.num_feat:
-            raise ValueError(f"reduction ({self.reduction}) must not exceed num_feat ({self.num_feat})")
         if self.window != "none" and self.window < 3:
             raise ValueError(f"window ({self.window}) must be at least 3, or none")
         return self

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.generator import Generator, GeneratorOptions
-from models.layers import ChannelAttention, ResidualGroup, SpatialAttention, conv3, upsampler
+from models.layers import ChannelAttention, ResidualGroup, SpatialAttention, attention_has_channels, conv3, upsampler
 from models.start import start_as_upscaling
 
 BlockKind = Literal["parallel", "sequential"]
@@ -38,11 +38,7 @@ class CISRNetOptions(GeneratorOptions):
     fine_block_kind: BlockKind = "sequential"
     """Refinement blocks: `parallel` (PDAB) or `sequential` (SDAB)."""
 
-    @model_validator(mode="after")
-    def _attention_has_channels(self) -> CISRNetOptions:
-        if self.reduction > self.num_feat:
-            raise ValueError(f"reduction ({self.reduction}) must not exceed num_feat ({self.num_feat})")
-        return self
+    _attention_has_channels = model_validator(mode="after")(attention_has_channels)
 
 
 class DualAttentionBlock(nn.Module):

@@ -8,6 +8,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+_LEAST_SIDE = 8
+
 
 class GeneratorOptions(BaseModel):
     """Options of every generator; each network adds its sizes, with the paper's as defaults."""
@@ -40,6 +42,10 @@ class Generator(nn.Module):
     """
 
     Options: ClassVar[type[GeneratorOptions]]
+    trainable: ClassVar[bool] = True
+    """Whether there are weights that training here could change."""
+    reads_its_weights: ClassVar[bool] = False
+    """Whether the constructor has read `options.weights`; else `models.load_weights` does."""
 
     def __init__(self, options: GeneratorOptions):
         super().__init__()
@@ -48,6 +54,19 @@ class Generator(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no forward")
+
+    @property
+    def looks_at_whole(self) -> bool:
+        """Whether a part of the output depends on all of the image, so that tiles give another result than the whole.
+
+        Channel attention averages over all pixels; a generator with a non-local operator has it too.
+        """
+        return any(isinstance(module, nn.AdaptiveAvgPool2d) for module in self.modules())
+
+    @property
+    def least_side(self) -> int:
+        """Side in LR pixels of a small image that is not padded."""
+        return _LEAST_SIDE
 
     def start_as_interpolation(self) -> None:
         """Change the initial weights so that the output is the interpolated input; see `models.start`.

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
+
+from models.generator import GeneratorOptions
 
 
 def conv3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:
     """3×3 convolution that keeps the size."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
+
+
+_Options = TypeVar("_Options", bound=GeneratorOptions)
+
+
+def attention_has_channels(options: _Options) -> _Options:
+    """Validator of options with `num_feat` and `reduction`: channel attention keeps a channel at least.
+
+    Raises:
+        ValueError: `reduction` exceeds `num_feat`.
+    """
+    if options.reduction > options.num_feat:
+        raise ValueError(f"reduction ({options.reduction}) must not exceed num_feat ({options.num_feat})")
+    return options
 
 
 class ChannelAttention(nn.Module):

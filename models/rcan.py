@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.generator import Generator, GeneratorOptions
-from models.layers import RCAB, ResidualGroup, conv3, div2k_mean, upsampler
+from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, div2k_mean, upsampler
 from models.start import start_as_upscaling
 
 
@@ -27,11 +27,7 @@ class RCANOptions(GeneratorOptions):
     blocks: int = Field(default=20, ge=1)
     """Residual channel attention blocks in each group."""
 
-    @model_validator(mode="after")
-    def _attention_has_channels(self) -> RCANOptions:
-        if self.reduction > self.num_feat:
-            raise ValueError(f"reduction ({self.reduction}) must not exceed num_feat ({self.num_feat})")
-        return self
+    _attention_has_channels = model_validator(mode="after")(attention_has_channels)
 
 
 class RCAN(Generator):

@@ -45,6 +45,13 @@ def test_rooms_import_only_what_they_may(room):
                 assert name in OF_EVALUATION, f"{path.relative_to(ROOT)} imports {name}"
 
 
+def test_nothing_that_scores_imports_the_restoring_of_photos():
+    files = [path for path in (ROOT / "evaluation").rglob("*.py") if "restoring" not in path.parts]
+    assert len(files) > 10
+    for path in files:
+        assert not any(name.startswith("evaluation.restoring") for name in imports(path)), path
+
+
 def test_the_programs_at_the_top_are_imported_by_nothing():
     for path in ROOT.rglob("*.py"):
         if not {".venv", "datasets", "experiments"} & set(path.relative_to(ROOT).parts):

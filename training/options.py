@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions, TrainDataOptions
-from models import AnyGeneratorOptions, GeneratorOptions
+from models import GENERATORS, AnyGeneratorOptions, GeneratorOptions
 from training.optimizers import OptimizerOptions
 from training.recipes import AnyRecipeOptions
 from training.schedules import ConstantSchedule, Schedule
@@ -116,6 +116,8 @@ class TrainOptions(Section):
     @field_validator("generator")
     @classmethod
     def _nothing_open(cls, generator: GeneratorOptions) -> GeneratorOptions:
+        if not GENERATORS[generator.type].trainable:
+            raise ValueError(f"{generator.type!r} is not trained here; choose another type")
         return generator.resolved()
 
     @model_validator(mode="after")

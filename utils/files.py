@@ -67,6 +67,8 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
         file = path.open("a")
     except OSError as error:
         raise UserError(f"{path.parent}: cannot be made or written: {error.strerror or error}") from None
+    # A loader's worker outlives a training that is killed by seconds, and would go on holding the lock.
+    os.register_at_fork(after_in_child=file.close)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

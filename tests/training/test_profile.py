@@ -2,12 +2,13 @@
 
 import json
 import re
+import runpy
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks.soak import experiment, write_photos
+from benchmarks.soak import ROOT, experiment, write_photos
 from training.options import TrainOptions
 from training.profile import Clock, _laps, profile_training
 from utils.errors import UserError
@@ -48,6 +49,24 @@ def test_less_than_an_iteration_is_refused(photos, tmp_path):
     options = load(experiment("supervised", tmp_path / "a", photos, 2), TrainOptions)
     with pytest.raises(UserError, match="at least one iteration"):
         profile_training(options, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "iterations"),
+    [
+        (["--profile", "seed=1"], 20),
+        (["seed=1", "--profile"], 20),
+        (["--profile", "3", "seed=1"], 3),
+        (["--profile=3", "seed=1"], 3),
+    ],
+)
+def test_an_override_behind_the_option_is_an_override(photos, tmp_path, monkeypatch, arguments, iterations):
+    seen = []
+    monkeypatch.setattr("training.profile.profile_training", lambda *given: seen.append(given) or 0)
+    main = runpy.run_path(str(ROOT / "train.py"))["main"]
+    assert main(["--options", str(experiment("supervised", tmp_path, photos, 2)), *arguments]) == 0
+    ((options, count),) = seen
+    assert (options.seed, count) == (1, iterations)
 
 
 def test_laps_are_taken_off_again_and_add_up():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ from tqdm import tqdm
 
 from data.evaluation_sets import photos_of
 from data.resize import imresize
-from evaluation.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
-from evaluation.inference import restore
+from evaluation.inference import Restorer
 from evaluation.loading import load_those_there, pick_device
 from evaluation.options import EvaluationOptions
+from evaluation.restoring.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
 from utils.errors import UserError
 from utils.images import read_image, write_png
 
@@ -38,7 +39,8 @@ def restore_photos(options: EvaluationOptions) -> list[str]:
     """Restore every photo by every model; write `images/<model>/<set>/<photo>.png` and sheets under `photos/`.
 
     A sheet is `photos/<set>.png`, of a longer set `photos/<set>/page1.png` and so on: a row per photo, with the part
-    that is shown marked in a preview, that part enlarged by MATLAB's bicubic, and restored by each model.
+    that is shown marked in a preview, that part enlarged by MATLAB's bicubic, and restored by each model. Photos that
+    memory does not hold whole go through a network in tiles, as those of `test.py restore` do.
 
     Returns:
         What was written in `options.folder` beside `images/`.
@@ -50,7 +52,8 @@ def restore_photos(options: EvaluationOptions) -> list[str]:
         return []
     device = pick_device(options.device)
     generators = load_those_there(options.models, options.scale, device)
-    titles = ["photo", f"input, bicubic ×{options.scale}", *generators]
+    restorers = {name: Restorer(generator, device) for name, generator in generators.items()}
+    titles = ["photo", f"input, bicubic ×{options.scale}", *restorers]
     for photo_set in options.photos:
         paths = photos_of(photo_set)
         _remove_sheets(options, photo_set.name)
@@ -59,8 +62,10 @@ def restore_photos(options: EvaluationOptions) -> list[str]:
             lr = read_image(path)
             box = detail_box(lr, CELL // (ZOOM * options.scale))
             parts = [enlarged(lr, box, options.scale)]
-            for model, generator in generators.items():
-                sr = restore(generator, lr, device)
+            for model, restorer in restorers.items():
+                sr = restorer(lr)
+                if restorer.note:
+                    tqdm.write(f"note: {path}: {model}: {restorer.note}", file=sys.stderr)
                 if options.save_images:
                     write_png(options.folder / "images" / model / photo_set.name / f"{name}.png", sr)
                 parts.append(box.times(options.scale).cut(sr).copy())  # a view would keep the whole photo

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.resize import imresize
-from evaluation.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
 from evaluation.options import EvaluationOptions
-from evaluation.photos import ROWS, check_photos, enlarged, restore_photos
+from evaluation.restoring.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
+from evaluation.restoring.photos import ROWS, check_photos, enlarged, restore_photos
 from utils.errors import UserError
 from utils.images import read_image, write_png
 from utils.options import OptionsError, validate
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BICUBIC = {"name": "Bicubic", "generator": {"type": "bicubic", "scale": 2}}
 MISSING = {"name": "later", "weights": "nowhere/later.safetensors"}
 
@@ -55,6 +55,21 @@ def test_photos_are_restored_and_shown_side_by_side(photos, photo_folder, tmp_pa
     np.testing.assert_array_equal(cells[1][below_titles + 24 : 300], cells[2][below_titles + 24 : 300])
     assert (cells[0][below_titles + 24 : 300] != cells[1][below_titles + 24 : 300]).mean() > 0.5
     assert not (cells[1][:below_titles] == cells[2][:below_titles]).all()  # other titles
+
+
+def test_photos_beyond_memory_go_through_in_tiles(photos, photo_folder, tmp_path, capsys, monkeypatch):
+    sizes = {"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1, "fine_groups": 0}
+    run = options(tmp_path, photo_folder, [BICUBIC, {"name": "CISRNet", "generator": sizes}])
+    restore_photos(run)
+    assert "note:" not in capsys.readouterr().err
+    whole = {path: read_image(path) for path in (tmp_path / "run/images").rglob("*.png")}
+    monkeypatch.setattr("evaluation.inference.available_bytes", lambda: 1 << 20)
+    restore_photos(run)
+    tiled = "restored in 9 tiles by a network that looks at the whole image: seams may show"
+    assert f"note: {photo_folder}/coffee.png: CISRNet: {tiled}" in capsys.readouterr().err
+    for path, image in whole.items():
+        # Bicubic sees a few pixels only; the network's weights are random, new each time.
+        assert path.parts[-3] == "CISRNet" or np.array_equal(read_image(path), image)
 
 
 def test_long_sets_go_over_pages_and_old_pages_do_not_stay(photos, tmp_path):

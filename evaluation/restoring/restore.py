@@ -19,7 +19,7 @@ from tqdm import tqdm
 from evaluation.choose import choose_generator
 from evaluation.inference import OVERLAP, Restorer
 from evaluation.loading import pick_device
-from evaluation.photo_files import Job, find_jobs
+from evaluation.restoring.photo_files import Job, find_jobs
 from evaluation.weights_by_name import FOLDER, cards
 from models import build_generator
 from utils.cli import one_line
@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="folder of the restored photos; sub-folders are mirrored")
     network = parser.add_argument_group("network (one of the three)")
     network.add_argument("--model", metavar="NAME", help="weights in checkpoints/, see --list; default: by --scale")
-    network.add_argument("--weights", type=Path, metavar="FILE", help="trained here, or any published RRDBNet")
+    network.add_argument(
+        "--weights", type=Path, metavar="FILE", help="trained here, or a published file: docs/restoring.md"
+    )
     network.add_argument(
         "--options",
         type=Path,
@@ -246,9 +248,7 @@ def _restored(photo: Photo, restorer: Restorer, bar: tqdm) -> Photo:
             tile_bar.refresh()
 
         pixels = restorer(photo.pixels, progress)
-    notes = photo.notes
-    if tiles > 1 and restorer.looks_at_whole:
-        notes += (f"restored in {tiles} tiles by a network that looks at the whole image: seams may show",)
+    notes = (*photo.notes, restorer.note) if restorer.note else photo.notes
     height, width = pixels.shape[:2]
     alpha = photo.alpha
     if alpha is not None and restorer.generator.scale > 1:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from evaluation.restore import add_arguments, main
+from evaluation.restoring.restore import add_arguments, main
 from models import build_generator
 from models.checkpoints import export_weights
 from utils.images import image_size

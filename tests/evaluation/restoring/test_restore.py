@@ -15,13 +15,13 @@ from PIL import Image
 
 from evaluation import choose, weights_by_name
 from evaluation.inference import Restorer, ensemble_of_eight, restore
-from evaluation.restore import add_arguments, main
+from evaluation.restoring.restore import add_arguments, main
 from models import build_generator
 from models.checkpoints import export_weights
 from utils.errors import UserError
 from utils.images import read_image, write_png
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QE = ROOT / "tests/golden/rrdbnet_qe_gan_feats16_blocks2_grow8_ddp.pt"
 X2 = ROOT / "tests/golden/rrdbnet_sr_x2_feats16_blocks2_grow8.pth"
 SMALL = {"type": "rrdbnet", "num_feat": 4, "num_block": 1, "num_grow_ch": 2}
