@@ -86,7 +86,8 @@ def _viewer(
     models = models_there(evaluation)
     first, last = ("LR input", "HR") if options.scale > 1 else ("compressed input", "original")
     pictures = [first, *models, last]
-    sides = [_choice("Left", pictures, 0), _choice("Right", pictures, len(models))]
+    # The first row is what the others are compared with; one row alone is, with what it was given.
+    sides = [_choice("Left", pictures, 1 if len(models) > 1 else 0), _choice("Right", pictures, len(models))]
     zoom = _choice("Pixels", ["1×", "2×", "3×"], 0, ["1", "2", "3"])
     each = [_comparison(preview, compressions, models, scores, options) for preview in previews]
     return "\n".join(

@@ -158,7 +158,7 @@ def test_sliders_show_the_pictures_and_their_scores(run, photos, page):
         "3×",
     ]
     chosen = [e["text"] for e in page.all("option") if "selected" in e]
-    assert chosen == ["jpeg10", "LR input", "Bicubic again", "1×"]
+    assert chosen == ["jpeg10", "Bicubic", "Bicubic again", "1×"]
     printed = {
         (s.image, s.compression, s.model): [f"{s.scores['psnr_y']:.3f}", f"{s.scores['ssim_y']:.4f}"]
         for s in evaluation.scores
