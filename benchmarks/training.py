@@ -3,11 +3,11 @@
     python benchmarks/training.py [--full] [--rounds 5] [--generators cisrnet] [--ways eager compile]
 
 A step is forward, L1 loss, backward and Adam, on a fixed batch: eager float32, then each of channels_last, autocast
-bf16 and compile by itself. Every combination has a process of its own, which all stay alive and take turns, one step
-at a time; medians, and the median over the rounds of the ratio to eager. Memory: what is allocated on a CUDA device at
-most; on the CPU the largest resident size of the process (Linux), that before the network is made subtracted.
-`estimated` is what `train.py --check` says (training/memory.py). Sizes are small; --full takes the papers' networks,
-patches and batches.
+bf16 and compile by itself, and the two of them that help on a CPU together. Every combination has a process of its
+own, which all stay alive and take turns, one step at a time; medians, and the median over the rounds of the ratio to
+eager. Memory: what is allocated on a CUDA device at most; on the CPU the largest resident size of the process (Linux),
+that before the network is made subtracted. `estimated` is what `train.py --check` says (training/memory.py). Sizes are
+small; --full takes the papers' networks, patches and batches.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SIZES = {
     "cisr_psi": (2, (CISR_PSI, 4, 24), ({}, 16, 48)),
     "rrdbnet": (1, (RRDBNET, 4, 32), ({"num_feat": 32, "num_block": 8, "num_grow_ch": 16}, 32, 128)),
 }
-WAYS = ("eager", "channels_last", "bf16", "compile")
+WAYS = ("eager", "channels_last", "bf16", "compile", "channels_last+compile")
 
 
 def options_of(name: str, full: bool) -> TrainOptions:
@@ -65,11 +65,11 @@ def worker(name: str, way: str, full: bool) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _step_of_nothing(device)
     before = _peak(device)
-    layout = torch.channels_last if way == "channels_last" else torch.contiguous_format
+    layout = torch.channels_last if "channels_last" in way else torch.contiguous_format
     torch.manual_seed(0)
     network = build_generator(options.generator).train().to(device, memory_format=layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    step = torch.compile(network) if way == "compile" else network
+    step = torch.compile(network) if "compile" in way else network
     side, batch = options.data.train.patch_size, options.stages[0].batch_size
     lr = torch.rand(batch, 3, side, side, device=device).to(memory_format=layout)
     hr = torch.rand(batch, 3, *(side * options.generator.scale,) * 2, device=device).to(memory_format=layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEYS = ["model", "dataset", "compression"]
+MEAN = "mean"
+"""In place of a compression: the mean over all compressions of a set that has several."""
 
 
 def compressions_of(dataset: EvaluationSetOptions) -> list[str]:
     """As the scores name them."""
     return ["as is"] if dataset.lr is not None else [str(parse(spec)) for spec in dataset.compressions]
+
+
+def rows_of(dataset: EvaluationSetOptions) -> list[str]:
+    """The set's compressions, and `MEAN` where there are several."""
+    compressions = compressions_of(dataset)
+    return [*compressions, *([MEAN] if len(compressions) > 1 else [])]
 
 
 def images(evaluation: Evaluation) -> pd.DataFrame:
@@ -34,7 +43,7 @@ def images(evaluation: Evaluation) -> pd.DataFrame:
                 **dict(zip(KEYS, (score.model, score.dataset, score.compression))),
                 "image": score.image,
                 **score.scores,
-                "bits_per_pixel": score.bits_per_pixel,
+                "bits_per_pixel": math.nan if score.bits_per_pixel is None else score.bits_per_pixel,
                 "seconds": score.seconds,
             }
             for score in evaluation.scores
@@ -44,6 +53,8 @@ def images(evaluation: Evaluation) -> pd.DataFrame:
 
 def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame:
     """A row per model × set × compression, in the options' order; models whose weights are not there have none.
+
+    A set with several compressions also has a row of `MEAN`, of which each image counts once.
 
     Columns: `KEYS`, `images`; for each metric its mean, `_low` and `_high` (95 %, `evaluation.bootstrap`), `_published`
     and `_difference` (ours less the published one; empty where there is none); `bits_per_pixel` (mean) and `seconds`
@@ -58,8 +69,10 @@ def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame
     table = images(evaluation)
     rows = []
     groups = dict(list(table.groupby(KEYS))) if len(table) else {}
+    for (model, dataset), of_all in table.groupby(KEYS[:2]) if len(table) else ():
+        groups[model, dataset, MEAN] = of_all.groupby("image", sort=False).mean(numeric_only=True)
     for dataset in options.datasets:
-        for compression in compressions_of(dataset):
+        for compression in rows_of(dataset):
             for model in options.models:
                 group = groups.get((model.name, dataset.name, compression))
                 if group is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from evaluation.options import EvaluationOptions, ModelOptions
-from evaluation.weights_by_name import cards, known, resolve
+from evaluation.weights_by_name import DEFAULTS, cards, known, resolve
 from models import AnyGeneratorOptions, GeneratorOptions, options_in_file
 from utils.errors import UserError
 from utils.options import Section, load, read_with_bases, validate
@@ -20,7 +21,7 @@ def choose_generator(
         model: name of weights in `checkpoints/`. With `options`: name of one of an evaluation file's models.
         weights: any file that `models.options_in_file` understands; with `options`, of that network.
         options: a training file (its `generator`) or an evaluation file (one of its `models`).
-        scale: chooses among the weights in `checkpoints/` where nothing else is given; else a check.
+        scale: chooses among the weights in `checkpoints/` where nothing else is given (`DEFAULTS`); else a check.
 
     Raises:
         UserError, WeightsError: nothing to choose, too much to choose from, or files that cannot be used.
@@ -32,7 +33,7 @@ def choose_generator(
     elif model is not None:
         chosen = options_in_file(_by_name(model))
     else:
-        chosen = options_in_file(resolve(weights) if weights is not None else _the_only_one(scale))
+        chosen = options_in_file(resolve(weights) if weights is not None else _by_default(scale))
     if scale is not None and chosen.scale != scale:
         raise UserError(f"{chosen.weights or chosen.type} is for scale {chosen.scale}, --scale is {scale}")
     return chosen
@@ -45,8 +46,14 @@ def _by_name(name: str) -> Path:
     return path
 
 
-def _the_only_one(scale: int | None) -> Path:
+def _by_default(scale: int | None) -> Path:
+    """The default of this scale, or else the only weights that there are."""
     fitting = [card for card in cards() if scale in (None, card.scale)]
+    default = DEFAULTS.get(next(iter(DEFAULTS)) if scale is None else scale)
+    for card in fitting:
+        if card.name == default:
+            print(f"restoring with {card.name} (×{card.scale}); --list names all", file=sys.stderr)
+            return card.path
     if len(fitting) != 1:
         raise UserError(f"give --model NAME, --weights FILE or --options FILE; of names {known()}")
     return fitting[0].path

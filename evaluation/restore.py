@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="photos, folders of photos, or globs in quotes")
     parser.add_argument("--output", type=Path, help="folder of the restored photos; sub-folders are mirrored")
     network = parser.add_argument_group("network (one of the three)")
-    network.add_argument("--model", metavar="NAME", help="weights in checkpoints/; needless if one fits; see --list")
+    network.add_argument("--model", metavar="NAME", help="weights in checkpoints/, see --list; default: by --scale")
     network.add_argument("--weights", type=Path, metavar="FILE", help="trained here, or any published RRDBNet")
     network.add_argument(
         "--options",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from data.codec_base import QualityCodec
 from data.codecs import parse
-from evaluation.averages import averages, compressions_of, images
+from evaluation.averages import averages, images, rows_of
 from evaluation.bootstrap import LEVEL, RESAMPLES
 from evaluation.comparison import Quoted, findings, quoted, quoted_cost
 from evaluation.complexity import megapixel_input
@@ -217,7 +217,7 @@ def _skeletons(
     def name(dataset: str) -> str:
         return f"{dataset} ({counts[dataset]} image{'s' * (counts[dataset] > 1)})" if dataset in counts else dataset
 
-    wanted = [(dataset.name, spec) for dataset in options.datasets for spec in compressions_of(dataset)]
+    wanted = [(dataset.name, spec) for dataset in options.datasets for spec in rows_of(dataset)]
     if len(wanted) == len(options.datasets) > 1:
         split = [(options.name, ["set"], wanted)]
     else:

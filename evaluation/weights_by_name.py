@@ -9,6 +9,8 @@ from models.checkpoints import about
 from utils.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "checkpoints"
+DEFAULTS = {2: "cisr_psi_x2", 4: "cisrnet_x4", 1: "rrdbnet_jpeg"}
+"""What restores at a scale where no network is named; where no scale is named either, the first."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation import weights_by_name
+from evaluation import choose, weights_by_name
 from evaluation.inference import Restorer, ensemble_of_eight, restore
 from evaluation.restore import add_arguments, main
 from models import build_generator
@@ -153,6 +153,18 @@ def test_weights_by_name(shelf, tree, tmp_path, capsys):
         run(tree / "a.jpg", "--output", tmp_path / "out")
     (shelf / "small_x1.safetensors").unlink()
     assert run(tree / "a.jpg", "--output", tmp_path / "only", "--overwrite") == 0
+
+
+def test_the_default_of_a_scale_restores_where_no_network_is_named(shelf, tree, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(choose, "DEFAULTS", {2: "small_x2", 1: "small_x1"})
+    for arguments, name in [([], "small_x2"), (["--scale", "1"], "small_x1"), (["--scale", "2"], "small_x2")]:
+        assert run(tree / "a.jpg", "--output", tmp_path / "out", "--overwrite", *arguments) == 0
+        assert f"restoring with {name}" in capsys.readouterr().err
+
+
+def test_the_defaults_that_ship_are_there_and_of_their_scale():
+    there = {card.name: card.scale for card in weights_by_name.cards()}
+    assert {there[name]: name for name in weights_by_name.DEFAULTS.values()} == weights_by_name.DEFAULTS
 
 
 def test_a_bare_name_resolves_and_any_other_path_stays(shelf, tmp_path, monkeypatch):

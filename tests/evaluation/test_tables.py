@@ -105,6 +105,21 @@ def test_published_figures_stand_beside_ours_with_the_difference():
     assert row["psnr_y_difference"] == pytest.approx(-0.081) and row["ssim_y_published"] == 0.659
 
 
+def test_a_set_with_several_compressions_has_their_mean_in_which_an_image_counts_once():
+    given = options(compressions=("jpeg10", "jpeg40"))
+    figures = {("jpeg10", "a"): 20.0, ("jpeg10", "b"): 24.0, ("jpeg40", "a"): 30.0, ("jpeg40", "b"): 36.0}
+    scores = [
+        ImageScore("Bicubic", "B100", spec, image, {"psnr_y": value, "ssim_y": 0.5}, None, 0.5)
+        for (spec, image), value in figures.items()
+    ]
+    evaluation = Evaluation(scores, {"Bicubic": Cost(0, 0)}, (), "CPU")
+    (table,) = table_of(given, evaluation)
+    assert [group[0][0].text for group in table.groups] == ["jpeg10", "jpeg40", "mean"]
+    assert [group[0][3].text for group in table.groups] == ["22.000", "33.000", "27.500"]
+    row = averages(evaluation, given).set_index("compression").loc["mean"]
+    assert row["images"] == 2 and (row["psnr_y_low"], row["psnr_y_high"]) == (25.0, 30.0)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -160,7 +175,7 @@ def test_models_and_metrics_that_are_not_there_say_so(tmp_path):
     assert re.search(r"Bicubic +0\.750 +25\.000 +no weights", screen) and re.search(r"A +not trained yet +–", screen)
     assert {path.name for path in (tmp_path / "table").iterdir()} == set(FILES)
     nobody = scored(given, {}, left_out=("lpips",))
-    assert write_tables(nobody, given).count("not trained yet") == 2 * 2 + 2
+    assert write_tables(nobody, given).count("not trained yet") == 2 * 3 + 2  # 2 compressions and their mean
 
 
 def test_sets_of_one_compression_share_a_table_others_have_their_own():
@@ -170,7 +185,7 @@ def test_sets_of_one_compression_share_a_table_others_have_their_own():
     assert [group[0][0].text for group in table.groups] == ["Set5 (2 images)", "Set14 (2 images)", "B100 (2 images)"]
     apart = options(sets=("Set5", "B100"), compressions=("jpeg10", "webp5", "none"))
     tables = table_of(apart, scored(apart, figures))
-    assert [(table.title, len(table.groups)) for table in tables] == [("Set5 (2 images)", 3), ("B100 (2 images)", 3)]
+    assert [(table.title, len(table.groups)) for table in tables] == [("Set5 (2 images)", 4), ("B100 (2 images)", 4)]
     assert tables[0].caption and not tables[1].caption
     assert "JPEG quality 10: 4:2:0" in " ".join(tables[0].caption)
 
