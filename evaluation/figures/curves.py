@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from data.codec_base import QualityCodec
 from data.codecs import parse
 from evaluation.averages import compressions_of
-from evaluation.figures.style import legend_below, line_styles, open_axes, styled
-from evaluation.measures import MEASURES
+from evaluation.figures.style import heading, legend_below, line_styles, open_axes, styled
 from evaluation.options import EvaluationOptions
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def plot_curves(
                 axes = figure.add_subplot(grid[place])
                 _panel(axes, panels[dataset, family], options, measure, against)
                 axes.set_title(f"{dataset}, {TITLES.get(family, family)}, ×{options.scale}")
-                axes.set_ylabel(_heading(measure))
+                axes.set_ylabel(heading(measure))
         legend_below(figure, [model.name for model in options.models])
     return figure
 
@@ -120,8 +119,3 @@ def _panel(
     else:
         axes.set_xlabel("bits per pixel of the LR image" if options.scale > 1 else "bits per pixel")
     open_axes(axes)
-
-
-def _heading(measure: str) -> str:
-    unit = " (dB)" if "PSNR" in MEASURES[measure].heading else ""
-    return f"{MEASURES[measure].heading}{unit}"

@@ -6,6 +6,7 @@ import io
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions, ModelOptions
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ def line_styles(options: EvaluationOptions) -> dict[str, dict[str, Any]]:
         styles[model.name] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
         place += 1
     return styles
+
+
+def heading(measure: str) -> str:
+    """A measure as an axis names it, with its unit."""
+    name = MEASURES[measure].heading
+    return f"{name} (dB)" if "PSNR" in name else name
 
 
 def open_axes(axes: Axes) -> None:
