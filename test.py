@@ -44,6 +44,7 @@ def main(argv: list[str]) -> int:
     from evaluation.evaluate import evaluate
     from evaluation.options import EvaluationOptions
     from evaluation.ranks import is_main_process
+    from evaluation.report.page import write_report
     from evaluation.restoring.photos import check_photos, restore_photos
     from evaluation.tables import FILES, write_tables
     from evaluation.unfolding import check_unfolding, write_unfolding
@@ -61,6 +62,8 @@ def main(argv: list[str]) -> int:
         written = [*FILES, *written]
     written += write_unfolding(options) + restore_photos(options)
     print(f"written to {options.folder}/: {', '.join(written)}")
+    if evaluation is not None and options.report:
+        print(f"all of it on one page: {write_report(evaluation, options)}")
     return 0
 
 

@@ -30,7 +30,10 @@ from utils.images import image_size, read_image, write_png
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One restored image: figures by name, bits per LR pixel (None: not encoded here), seconds of the network."""
+    """One restored image: figures by name, bits per LR pixel (None: not encoded here), seconds of the network.
+
+    `at`: when the figures were taken, in seconds since 1970.
+    """
 
     model: str
     dataset: str
@@ -39,6 +42,7 @@ class ImageScore:
     scores: dict[str, float]
     bits_per_pixel: float | None
     seconds: float
+    at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
             {measure: records[place(name, item)].scores[kind] for measure, kind in measurer.kinds.items()},
             records[place(name, item)].bits_per_pixel,
             records[place(name, item)].seconds,
+            records[place(name, item)].at,
         )
         for item in items
         for name in there
@@ -171,8 +176,7 @@ def _run(
             result.seconds,
             stamp(path) if options.save_images or whole else None,
         )
-        log.append(record)
-        return record
+        return log.append(record)
 
     records = []
     total = sum(len(task.keys) for task in tasks)

@@ -92,6 +92,8 @@ class EvaluationOptions(Section):
     """Comparisons that a paper states, printed under the tables: `Figure 8`, `Figure 9` of CISRNet."""
     save_images: bool = True
     """Write every restored image as PNG."""
+    report: bool = True
+    """Write `report.html`: tables, curves and pictures to compare, on one page of at most 20 MB."""
     unfolding_steps: bool = False
     """Also write what each step of an unfolded network (CISR-PSI) gives, and its PSNR, as files and a figure."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -12,7 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +81,14 @@ class ScoreLog:
                     records[record.key] = record
         return records
 
-    def append(self, record: Record) -> None:
-        """Add a line, in one write; safe from several threads.
+    def append(self, record: Record) -> Record:
+        """Add a line, in one write; safe from several threads. Returns the record with its time.
 
         Raises:
             UserError: the disk is full, or the folder cannot be written.
         """
-        line = json.dumps({**asdict(record), "at": time.time()}).encode() + b"\n"
+        record = replace(record, at=time.time())
+        line = json.dumps(asdict(record)).encode() + b"\n"
         try:
             with self._lock:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +99,7 @@ class ScoreLog:
                     file.write(line)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        return record
 
 
 def _ends_a_line(file) -> bool:

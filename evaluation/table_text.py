@@ -1,9 +1,11 @@
-"""A table as text for the screen, as Markdown and as LaTeX (which needs the package booktabs)."""
+"""A table as text for the screen, as Markdown, as LaTeX (which needs the package booktabs) and as HTML."""
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Literal
 
 Mark = Literal["best", "second"]
@@ -78,6 +80,46 @@ def as_latex(table: Table) -> str:
         lines += [" & ".join(wrap[cell.mark].format(escaped(cell.text)) for cell in row) + r" \\" for row in group]
     lines += [r"\bottomrule", r"\end{tabular}}", *(rf"\par {escaped(note)}" for note in table.notes), r"\end{table}"]
     return "\n".join(lines)
+
+
+def as_html(table: Table) -> str:
+    """A heading, the caption, a `<table>` in a block that scrolls sideways, and the notes; everything is escaped.
+
+    The best figure is bold, the second underlined. A cell of words that is empty belongs to the one above it.
+    """
+    wrap = {"best": "<strong>{}</strong>", "second": "<u>{}</u>", None: "{}"}
+    title = html.escape(table.title)
+    lines = [f"<h3>{title}</h3>"]
+    if table.caption:
+        lines.append(f'<p class="note">{" ".join(map(html_text, table.caption))}</p>')
+    lines.append(f'<div class="wide" role="region" aria-label="{title}" tabindex="0"><table>')
+    kinds = [' class="words"'] * table.words + [""] * (len(table.headings) - table.words)
+    headings = [
+        f'<th{kind} scope="col">{html_text(heading)}</th>' for kind, heading in zip(kinds, table.headings, strict=True)
+    ]
+    lines.append(f"<thead><tr>{''.join(headings)}</tr></thead>")
+    for group in table.groups:
+        lines.append("<tbody>")
+        for place, row in enumerate(group):
+            cells = []
+            for column, cell in enumerate(row):
+                if column >= table.words:
+                    cells.append(f"<td>{wrap[cell.mark].format(html_text(cell.text))}</td>")
+                elif cell.text or not place:
+                    below = [row[column].text for row in group[place + 1 :]]
+                    rows = 1 + sum(1 for _ in takewhile(lambda text: not text, below))
+                    span = f' rowspan="{rows}"' * (rows > 1)
+                    cells.append(f'<th scope="row"{span}>{html_text(cell.text)}</th>')
+            lines.append(f"<tr>{''.join(cells)}</tr>")
+        lines.append("</tbody>")
+    lines += ["</table></div>", *(f'<p class="note">{html_text(note)}</p>' for note in table.notes)]
+    return "\n".join(lines)
+
+
+def html_text(text: str) -> str:
+    """`text` escaped; what stands between backticks becomes code."""
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
 
 
 _LATEX = {

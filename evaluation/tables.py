@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.codec_base import QualityCodec
@@ -26,12 +27,32 @@ LEFT_OUT = "no weights"
 NOTHING = "–"
 
 
+@dataclass(frozen=True)
+class Tables:
+    """All tables of an evaluation, and the averages that they were made from."""
+
+    average: pd.DataFrame
+    main: list[Table]
+    costs: Table
+    intervals: list[Table]
+
+
+def make_tables(evaluation: Evaluation, options: EvaluationOptions) -> Tables:
+    """The averages of `evaluation` and their tables."""
+    average = averages(evaluation, options)
+    return Tables(
+        average,
+        main_tables(average, evaluation, options),
+        cost_table(average, evaluation, options),
+        interval_tables(average, evaluation, options),
+    )
+
+
 def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
     """Write `FILES` under the results folder; returns the tables for the screen, without the intervals."""
-    average = averages(evaluation, options)
-    main = main_tables(average, evaluation, options)
-    costs = cost_table(average, evaluation, options)
-    every = [*main, costs, *interval_tables(average, evaluation, options)]
+    tables = make_tables(evaluation, options)
+    average, main, costs = tables.average, tables.main, tables.costs
+    every = [*main, costs, *tables.intervals]
     contents = {
         "table.md": "\n\n".join(map(as_markdown, every)) + "\n",
         "table.tex": "% Needs \\usepackage{booktabs,graphicx}.\n" + "\n\n".join(map(as_latex, every)) + "\n",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 import textwrap
 from typing import TYPE_CHECKING
 
+from evaluation.figures.style import as_files, open_axes
 from evaluation.options import EvaluationOptions
 
 if TYPE_CHECKING:
@@ -26,16 +26,7 @@ MARKERS = {"jpeg": "o", "webp": "s", "hevc": "^", "avif": "D"}
 
 def draw(scores: list[StepScore], options: EvaluationOptions) -> dict[str, bytes]:
     """The figure of `plot` as files, by suffix: `png` and `pdf`."""
-    import matplotlib
-
-    files = {}
-    with matplotlib.rc_context({"pdf.fonttype": 42}):  # text stays text
-        figure = plot(scores, options)
-        for suffix, metadata in [("png", {"Software": None}), ("pdf", {"CreationDate": None})]:
-            content = io.BytesIO()
-            figure.savefig(content, format=suffix, dpi=150, metadata=metadata)
-            files[suffix] = content.getvalue()
-    return files
+    return as_files(plot(scores, options), ("png", "pdf"))
 
 
 def plot(scores: list[StepScore], options: EvaluationOptions) -> Figure:
@@ -86,8 +77,7 @@ def _lines(axes: Axes, scores: list[StepScore], compressions: list[str], figure:
     low, high = axes.get_ylim()
     missing = max(0.0, LEAST_SPAN - (high - low)) / 2
     axes.set_ylim(low - missing, high + missing)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    open_axes(axes)
 
 
 def _colour(compression: str, compressions: list[str]) -> tuple[float, float, float, float]:

@@ -1,0 +1,166 @@
+"""Puts a report together: `results/<name>/report.html`, one file that asks no network for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from string import Template
+
+from evaluation.averages import compressions_of
+from evaluation.evaluate import Evaluation
+from evaluation.figures.curves import plot_curves
+from evaluation.figures.style import as_files
+from evaluation.measures import MEASURES
+from evaluation.options import EvaluationOptions
+from evaluation.report.previews import make_previews, models_there
+from evaluation.report.sliders import Scores, figures, measures_block, pictures_section, scores_by_image
+from evaluation.table_text import Cell, Table, as_html, html_text
+from evaluation.tables import Tables, caption, make_tables
+from utils.files import write_atomically
+from utils.options import to_yaml
+
+FILE = "report.html"
+LIMIT = 20_000_000
+"""Bytes of a page, at most: pictures take what tables and curves leave."""
+_SHARE = 4  # curves, and the scores of single images, take a quarter of it at most
+_FOLDER = Path(__file__).parent
+
+
+def write_report(evaluation: Evaluation, options: EvaluationOptions) -> Path:
+    """Write the page of an evaluation that is complete; nothing is restored or scored.
+
+    Raises:
+        ImageError, CodecError: a source or restored image that cannot be read.
+        UserError: the disk is full.
+    """
+    path = options.folder / FILE
+    write_atomically(path, make_page(evaluation, options).encode())
+    return path
+
+
+def make_page(evaluation: Evaluation, options: EvaluationOptions, limit: int = LIMIT) -> str:
+    """The page as text of at most `limit` bytes, as long as the tables and the options alone are shorter.
+
+    The same evaluation gives the same text. Pictures are left out first, and the page says which.
+    """
+    tables = make_tables(evaluation, options)
+    parts = {
+        "title": html.escape(options.name),
+        "summary": html.escape(_summary(evaluation, options)),
+        "facts": "\n".join(
+            f"<dt>{name}</dt>{''.join(f'<dd>{html_text(line)}</dd>' for line in lines)}"
+            for name, lines in _facts(evaluation, options)
+        ),
+        "scores": "\n".join(as_html(replace(table, caption=[])) for table in tables.main),
+        "intervals": "\n".join(as_html(table) for table in tables.intervals),
+        "costs": as_html(tables.costs).replace("h3>", "h2>"),
+        "curves": _within(limit // _SHARE, _curves(tables, options), "The curves are too large for this page."),
+        "images": _within(
+            limit // _SHARE,
+            _lists(evaluation, options),
+            "Too many images for this page: their scores are in <code>images.csv</code>.",
+        ),
+        "options": html.escape(to_yaml(options)),
+        "measures": measures_block(options),
+    }
+
+    def page(previews: list) -> str:
+        return _filled({**parts, "pictures": pictures_section(previews, evaluation, options)})
+
+    previews = []
+    if options.save_images and models_there(evaluation):
+        previews = make_previews(evaluation, options, limit - len(page([]).encode()))
+    text = page(previews)
+    while previews and len(text.encode()) > limit:
+        previews.pop()  # what stands around the pictures takes room as well
+        text = page(previews)
+    return text
+
+
+def _filled(parts: dict[str, str]) -> str:
+    """The template with its parts, style and script; the script is the only one that the page's policy lets run."""
+    template, style, script = ((_FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return Template(template).substitute(parts, style=style, script=script, script_hash=digest)
+
+
+def _within(limit: int, text: str, otherwise: str) -> str:
+    return text if len(text.encode()) <= limit else f'<p class="note">{otherwise}</p>'
+
+
+def _summary(evaluation: Evaluation, options: EvaluationOptions) -> str:
+    images = len({(score.dataset, score.image) for score in evaluation.scores})
+    compressions = {compression for dataset in options.datasets for compression in compressions_of(dataset)}
+    counts = [(len(options.models), "model"), (len(options.datasets), "set"), (images, "image")]
+    counts.append((len(compressions), "compression"))
+    what = f"Super-resolution ×{options.scale} of" if options.scale > 1 else "Restoration of"
+    counted = ", ".join(f"{count} {word}" + "s" * (count != 1) for count, word in counts)
+    return f"{what} compressed images: {counted}."
+
+
+def _facts(evaluation: Evaluation, options: EvaluationOptions) -> list[tuple[str, list[str]]]:
+    """Names and lines of text, backticks for code; the captions of the tables among them."""
+    days = sorted({datetime.fromtimestamp(score.at, timezone.utc).date().isoformat() for score in evaluation.scores})
+    return [
+        ("Models", [", ".join(model.name for model in options.models)]),
+        ("Sets", [", ".join(dataset.name for dataset in options.datasets)]),
+        ("Measured", caption(options)),
+        ("Device", [evaluation.device]),
+        ("Scored", [" to ".join(dict.fromkeys([days[0], days[-1]])) + " (UTC)" if days else "not yet"]),
+    ]
+
+
+def _curves(tables: Tables, options: EvaluationOptions) -> str:
+    """PSNR over quality and over bits per pixel; SSIM or LPIPS where no PSNR was taken."""
+    measure = next((name for name in options.metrics if name.startswith("psnr")), options.metrics[0])
+    heading, found = MEASURES[measure].heading, []
+    for against, words in (("quality", "the codec's quality"), ("bits_per_pixel", "bits per pixel")):
+        figure = plot_curves(tables.average, options, measure, against)
+        if figure is not None:
+            label = f"{heading} over {words}"
+            svg = inline_svg(as_files(figure, ("svg",))["svg"].decode(), f"{against}-", label)
+            block = f'<div class="curve" role="region" aria-label="{label}" tabindex="0">{svg}</div>'
+            found.append(f"<div><h3>{label}</h3>\n{block}</div>")
+    if found:
+        return f'<div class="pair">{"".join(found)}</div>'
+    return '<p class="note">A curve needs two qualities of a codec; here is none with two.</p>'
+
+
+def inline_svg(svg: str, prefix: str, label: str) -> str:
+    """matplotlib's SVG as an element of a page: its names begin with `prefix`, and it styles nothing but itself."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.S)
+    svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'(\bid="|\bhref="#|\burl\(#)', rf"\g<1>{prefix}", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1).strip()
+
+
+def _lists(evaluation: Evaluation, options: EvaluationOptions) -> str:
+    """The scores of single images: for each set a fold, in it a table per compression."""
+    models, scores = models_there(evaluation), scores_by_image(evaluation)
+    headings = ["image", "bpp", *(f"{MEASURES[name].heading} {model}" for name in options.metrics for model in models)]
+    parts = []
+    for dataset in options.datasets:
+        tables = [_list(dataset.name, spec, headings, models, scores, options) for spec in compressions_of(dataset)]
+        if models:
+            body = "\n".join(as_html(table) for table in tables)
+            parts.append(f"<details>\n<summary>{html.escape(dataset.name)}</summary>\n{body}\n</details>")
+    return "\n".join(parts) or '<p class="note">No model has restored anything yet.</p>'
+
+
+def _list(
+    dataset: str, spec: str, headings: list[str], models: list[str], scores: Scores, options: EvaluationOptions
+) -> Table:
+    table = Table(f"{dataset}, {spec}", headings, 1, [[]])
+    for (set_name, compression, image), by_model in scores.items():
+        if (set_name, compression) == (dataset, spec):
+            bits = by_model[models[0]].bits_per_pixel
+            columns = zip(*(figures(by_model[model], options) for model in models))
+            row = [image, "" if bits is None else f"{bits:.3f}", *(text for column in columns for text in column)]
+            table.groups[0].append([Cell(text) for text in row])
+    return table

@@ -1,0 +1,144 @@
+"""Which images a report shows, and the parts of their pictures, small enough to stand in the page."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from data.evaluation_sets import EvaluationItem, all_items, load
+from evaluation.evaluate import Evaluation
+from evaluation.options import EvaluationOptions
+from evaluation.plan import image_path
+from evaluation.restoring.contact_sheet import Box, detail_box
+from utils.images import read_image
+
+SIDE = 320
+"""Pixels of a side of the part that is shown, at most."""
+QUALITY = 92
+"""JPEG quality of the previews; their colour is not subsampled, so that it can be compared as well."""
+MOST = 8
+"""Images of a set that are shown, at most."""
+_THUMBNAIL = 176  # longest side: the whole image, to find the part in
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The same part of every picture of one image.
+
+    Attributes:
+        size: height and width of the HR image.
+        box: the part, in HR pixels; a multiple of the scale.
+        thumbnail: the whole HR image as a data URI; empty where the part is all of it.
+        pictures: data URIs, each once.
+        shown: for each compression, for the input, each model and the HR image: a place in `pictures`, or None where
+            the picture is not there. The input has the LR image's size.
+    """
+
+    dataset: str
+    image: str
+    size: tuple[int, int]
+    box: Box
+    thumbnail: str
+    pictures: tuple[str, ...]
+    shown: tuple[tuple[int | None, ...], ...]
+
+    @property
+    def bytes(self) -> int:
+        """What its pictures take in the page."""
+        return len(self.thumbnail) + sum(map(len, self.pictures))
+
+
+def models_there(evaluation: Evaluation) -> list[str]:
+    """The models that have restored something, in order."""
+    return [name for name, cost in evaluation.costs.items() if cost is not None]
+
+
+def make_previews(evaluation: Evaluation, options: EvaluationOptions, budget: int) -> list[Preview]:
+    """Previews of up to `MOST` images of each set, together at most `budget` bytes; the sets take turns.
+
+    The images lie evenly over a set's names, whatever they scored, and of each the part with the strongest edges of
+    the HR image is shown. The first image that does not fit ends it.
+
+    Raises:
+        ImageError, CodecError: a source or restored image that cannot be read.
+    """
+    sets: dict[str, dict[str, list[EvaluationItem]]] = {}
+    for item in all_items(options.datasets, options.scale):
+        sets.setdefault(item.set_name, {}).setdefault(item.image, []).append(item)
+    orders = [[images[name] for name in spread(list(images), MOST)] for images in sets.values()]
+    turns = [[order[turn] for order in orders if turn < len(order)] for turn in range(max(map(len, orders)))]
+    models = models_there(evaluation)
+    found: list[Preview] = []
+    with (
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+        tqdm(total=sum(map(len, turns)), desc="report", unit="image", leave=False, disable=None) as bar,
+    ):
+        for turn in turns:
+            for items in turn:
+                preview = _preview(items, models, options, pool.map)
+                budget -= preview.bytes
+                if budget < 0:
+                    return found
+                found.append(preview)
+                bar.update()
+    return found
+
+
+def spread(names: list[str], most: int) -> list[str]:
+    """At most `most` of `names` that lie evenly among them, in an order of which every beginning does so too."""
+    count = min(most, len(names))
+    bits = max(1, (count - 1).bit_length())
+    order = sorted(range(count), key=lambda place: f"{place:0{bits}b}"[::-1])
+    return [names[place * len(names) // count] for place in order]
+
+
+def _preview(items: list[EvaluationItem], models: list[str], options: EvaluationOptions, map_: Callable) -> Preview:
+    """Of one image, at each compression."""
+    parts = list(map_(lambda item: _parts(item, models, options), items))
+    size, box, thumbnail, _ = parts[0]
+    places: dict[str, int] = {}  # at scale 1 the input and a row for it are one picture; the HR image always is
+    shown = tuple(
+        tuple(None if uri is None else places.setdefault(uri, len(places)) for uri in uris) for *_, uris in parts
+    )
+    return Preview(items[0].set_name, items[0].image, size, box, thumbnail, tuple(places), shown)
+
+
+def _parts(
+    item: EvaluationItem, models: list[str], options: EvaluationOptions
+) -> tuple[tuple[int, int], Box, str, list[str | None]]:
+    """At one compression: the HR image's size, the part, the thumbnail, and the input, each model's and the HR part."""
+    pair = load(item, options.scale)
+    size = pair.hr.shape[:2]
+    around = detail_box(pair.hr, SIDE)
+    lr_box = Box(*(side // options.scale for side in (around.top, around.left, around.height, around.width)))
+    box = lr_box.times(options.scale)
+    uris: list[str | None] = [data_uri(lr_box.cut(pair.lr))]
+    for model in models:
+        path = image_path(options, model, item)
+        sr = read_image(path) if path.is_file() else None
+        uris.append(data_uri(box.cut(sr)) if sr is not None and sr.shape == pair.hr.shape else None)
+    uris.append(data_uri(box.cut(pair.hr)))
+    factor = min(1.0, _THUMBNAIL / max(size))
+    small = [max(1, round(side * factor)) for side in size]
+    whole = (box.height, box.width) == size
+    thumbnail = "" if whole else data_uri(cv2.resize(pair.hr, small[::-1], interpolation=cv2.INTER_AREA))
+    return size, box, thumbnail, uris
+
+
+def data_uri(image: np.ndarray) -> str:
+    """A uint8 RGB image as JPEG of `QUALITY`, 4:4:4, in base64."""
+    settings = {
+        cv2.IMWRITE_JPEG_QUALITY: QUALITY,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR: cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+        cv2.IMWRITE_JPEG_OPTIMIZE: 1,
+    }
+    flat = [number for setting in settings.items() for number in setting]
+    data = cv2.imencode(".jpg", cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), flat)[1]
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

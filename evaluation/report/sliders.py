@@ -1,0 +1,154 @@
+"""The part of a report that compares pictures: for each set its choices, and a slider for each image."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections import Counter
+from typing import Any
+
+from evaluation.averages import compressions_of
+from evaluation.evaluate import Evaluation, ImageScore
+from evaluation.measures import MEASURES
+from evaluation.options import EvaluationOptions
+from evaluation.report.previews import QUALITY, SIDE, Preview, models_there
+
+NO_PICTURES = "Restored images were not saved (<code>save_images: false</code>), so there is nothing to compare here."
+NO_MODEL = "No model has restored anything yet."
+NO_ROOM = "The pictures of one image alone are larger than this page may be; look at them under <code>images/</code>."
+_NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # one clear pixel
+Scores = dict[tuple[str, str, str], dict[str, ImageScore]]  # (set, compression, image) → model → its score
+
+
+def scores_by_image(evaluation: Evaluation) -> Scores:
+    """For each set, compression and image the score of each model."""
+    found: Scores = {}
+    for score in evaluation.scores:
+        found.setdefault((score.dataset, score.compression, score.image), {})[score.model] = score
+    return found
+
+
+def figures(score: ImageScore, options: EvaluationOptions) -> list[str]:
+    """The scores of one restored image as they are printed; a dash for a measure that is left out."""
+    return [
+        f"{score.scores[name]:.{MEASURES[name].decimals}f}" if name in score.scores else "–" for name in options.metrics
+    ]
+
+
+def measures_block(options: EvaluationOptions) -> str:
+    """What the page's script must know about the columns."""
+    found = [{"decimals": MEASURES[name].decimals, "more": MEASURES[name].more_is_better} for name in options.metrics]
+    return data_block(found, 'id="measures"')
+
+
+def data_block(data: Any, attributes: str = "") -> str:
+    """Plain data inside the page; no text in it can end the block."""
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<script type="application/json"{" " * bool(attributes)}{attributes}>{text}</script>'
+
+
+def pictures_section(previews: list[Preview], evaluation: Evaluation, options: EvaluationOptions) -> str:
+    """A viewer for each set with previews, or a sentence that says why there is none."""
+    if not models_there(evaluation):
+        return f'<p class="note">{NO_MODEL}</p>'
+    if not options.save_images:
+        return f'<p class="note">{NO_PICTURES}</p>'
+    if not previews:
+        return f'<p class="note">{NO_ROOM}</p>'
+    scores = scores_by_image(evaluation)
+    counts = Counter(dataset for dataset, image in {(dataset, image) for dataset, _, image in scores})
+    parts = [
+        f'<p class="note">Of each image the {SIDE}×{SIDE} pixels with the strongest edges, one to one; JPEG of quality '
+        f"{QUALITY} without chroma subsampling, so the finest differences are lost: the pictures themselves are under "
+        "<code>images/</code>. Drag, or use the arrow keys.</p>",
+        "<noscript><p>The sliders need JavaScript; everything else on this page does not.</p></noscript>",
+    ]
+    for dataset in options.datasets:
+        here = sorted((preview for preview in previews if preview.dataset == dataset.name), key=lambda p: p.image)
+        of = counts[dataset.name]
+        if here:
+            said = f"All {of} images." if len(here) == of else f"{len(here)} of {of} images, evenly over their names."
+            parts.append(_viewer(dataset.name, said, compressions_of(dataset), here, scores, evaluation, options))
+        else:
+            parts.append(f'<h3>{html.escape(dataset.name)}</h3><p class="note">No room for its pictures here.</p>')
+    return "\n".join(parts)
+
+
+def _viewer(
+    name: str,
+    said: str,
+    compressions: list[str],
+    previews: list[Preview],
+    scores: Scores,
+    evaluation: Evaluation,
+    options: EvaluationOptions,
+) -> str:
+    models = models_there(evaluation)
+    first, last = ("LR input", "HR") if options.scale > 1 else ("compressed input", "original")
+    pictures = [first, *models, last]
+    # The first row is what the others are compared with; one row alone is, with what it was given.
+    sides = [_choice("Left", pictures, 1 if len(models) > 1 else 0), _choice("Right", pictures, len(models))]
+    zoom = _choice("Pixels", ["1×", "2×", "3×"], 0, ["1", "2", "3"])
+    each = [_comparison(preview, compressions, models, scores, options) for preview in previews]
+    return "\n".join(
+        [
+            f'<div class="set"><h3>{html.escape(name)}</h3><p class="note">{said}</p>',
+            f'<div class="controls">{_choice("Compression", compressions, 0)}{"".join(sides)}{zoom}</div>',
+            f'<div class="grid">{"".join(each)}</div></div>',
+        ]
+    )
+
+
+def _choice(label: str, texts: list[str], selected: int, values: list[str] | None = None) -> str:
+    entries = [
+        f'<option value="{html.escape(value)}"{" selected" * (place == selected)}>{html.escape(text)}</option>'
+        for place, (text, value) in enumerate(zip(texts, values or texts))
+    ]
+    return f"<label>{label} <select>{''.join(entries)}</select></label>"
+
+
+def _comparison(
+    preview: Preview, compressions: list[str], models: list[str], scores: Scores, options: EvaluationOptions
+) -> str:
+    """A slider, what it shows, and a table of scores that the page's script fills in."""
+    name, box, (height, width) = html.escape(preview.image), preview.box, preview.size
+    found = [scores[preview.dataset, compression, preview.image] for compression in compressions]
+    printed = [[None, *(figures(by_model[model], options) for model in models), None] for by_model in found]
+    for row, places in zip(printed, preview.shown):
+        # A row of the tables may be the input itself; the HR image has no scores.
+        row[0] = next((row[at] for at in range(1, len(models) + 1) if places[at] == places[0]), None)
+    data = {
+        "image": preview.image,
+        "pictures": preview.pictures,
+        "shown": preview.shown,
+        "scores": printed,
+        "bits": [_bits(next(iter(by_model.values()))) for by_model in found],
+    }
+    thumbnail = ""
+    if preview.thumbnail:
+        sides = {"left": box.left / width, "top": box.top / height, "width": box.width / width}
+        sides["height"] = box.height / height
+        style = ";".join(f"{side}:{part:.2%}" for side, part in sides.items())
+        thumbnail = (
+            f'<div class="thumbnail"><img src="{preview.thumbnail}" alt="{name} as a whole, the part marked" '
+            f'loading="lazy" decoding="async"><span style="{style}"></span></div>'
+        )
+    empty = f'<img class="{{0}}" src="{_NOTHING}" alt="" decoding="async">'
+    rows = [
+        f'<tr><th scope="row">{html.escape(MEASURES[measure].heading)}</th><td></td><td></td><td></td></tr>'
+        for measure in options.metrics
+    ]
+    return (
+        f'<figure class="comparison" style="--width:{box.width};--height:{box.height}"><div class="stage">'
+        f"{empty.format('right')}{empty.format('left')}"
+        '<span class="tag left"></span><span class="tag right"></span><span class="bar"></span>'
+        f'<input type="range" min="0" max="100" value="50" aria-label="{name}: percent that show the left picture">'
+        f'</div><figcaption><div class="where">{thumbnail}<div><strong>{name}</strong>{width}×{height} pixels'
+        '<br><span class="bits"></span></div></div><table class="figures"><thead><tr><td></td>'
+        '<th scope="col" class="left"></th><th scope="col" class="right"></th><th scope="col">difference</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table></figcaption>{data_block(data)}</figure>\n"
+    )
+
+
+def _bits(score: ImageScore) -> str:
+    return "" if score.bits_per_pixel is None else f"{score.bits_per_pixel:.3f} bpp"
