@@ -69,6 +69,8 @@ def test_eval_prints_and_writes_the_held_out_table(trained, tmp_path):
     assert len((folder / "images.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
     assert len((folder / "average.csv").read_text().splitlines()) == 1 + 2 * 4
     assert len(list((folder / "images").rglob("*.png"))) == 12
+    assert done.stdout.endswith(f"all of it on one page: {folder}/report.html\n")
+    assert "jpeg40" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_model_that_is_not_there_yet_is_a_row_that_says_so(tmp_path):

@@ -134,7 +134,7 @@ def _curves(tables: Tables, options: EvaluationOptions) -> str:
 def inline_svg(svg: str, prefix: str, label: str) -> str:
     """matplotlib's SVG as an element of a page: its names begin with `prefix`, and it styles nothing but itself."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.S)
+    svg = re.sub(r"<!--.*?-->|<(metadata|style)\b.*?</\1>", "", svg, flags=re.S)
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r'(\bid="|\bhref="#|\burl\(#)', rf"\g<1>{prefix}", svg)
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1).strip()

@@ -202,7 +202,7 @@ def test_two_processes_share_the_images_and_write_one_table(data, tmp_path):
     process = start(path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     out, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
-    assert out.count("written to") == 1
+    assert out.count("written to") == out.count("two/report.html") == 1
     lines = [len(file.read_text().splitlines()) for file in sorted((tmp_path / "results/two/scores").iterdir())]
     assert lines == [6, 6]
     found = pd.read_csv(tmp_path / "results/two/images.csv").drop(columns="seconds")

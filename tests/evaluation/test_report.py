@@ -303,7 +303,7 @@ def test_previews_are_parts_that_fit_the_scale(tmp_path):
 
 def test_svg_names_are_its_own():
     svg = """<?xml version="1.0"?><!DOCTYPE svg><svg xmlns="http://a" xmlns:xlink="http://b" width="9pt"><metadata>
-<x xmlns:y="http://c"/></metadata><defs><style type="text/css">*{fill: red}</style><path id="p"/></defs>
+<x xmlns:y="http://c"/></metadata><defs><!-- a -- b --><style type="text/css">*{fill: red}</style><path id="p"/></defs>
 <use xlink:href="#p" clip-path="url(#p)"/></svg>"""
     text = inline_svg(svg, "one-", "a & b")
     assert text.startswith('<svg role="img" aria-label="a &amp; b" width="9pt"><defs><path id="one-p"/>')
