@@ -47,11 +47,14 @@ def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Cell]) -> Figur
     pitch = max(width, 17 * _LETTER) + _GAP  # room for two figures
     across = -(-len(cells) // 2)
     names = [textwrap.fill(cell.name, int(pitch / _LETTER)) for cell in cells]
-    strip = _LINE * (1 + max(name.count("\n") + 1 for name in names)) + _GAP
-    rows = 2 if len(cells) > 1 else 1
-    inner = rows * (height + strip)
-    whole = round(hr.shape[1] * (inner - strip) / hr.shape[0])
-    page = whole + 2 * _GAP + across * pitch, inner + _GAP
+    # Room for the text under each row of cells.
+    strips = [
+        _LINE * (2 + max(name.count("\n") for name in row)) + _GAP for row in (names[:across], names[across:]) if row
+    ]
+    tops = [_GAP, _GAP + height + strips[0]]
+    inner = len(strips) * height + sum(strips[:-1])  # as high as the whole image is drawn
+    whole = round(hr.shape[1] * inner / hr.shape[0])
+    page = whole + 2 * _GAP + across * pitch, inner + strips[-1] + _GAP
     with styled():
         figure = Figure(figsize=(page[0] / DPI, page[1] / DPI))
 
@@ -62,17 +65,17 @@ def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Cell]) -> Figur
             axes.set_axis_off()
             return axes
 
-        factor = (inner - strip) / hr.shape[0]
-        fitted = cv2.resize(hr, (whole, inner - strip), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+        factor = inner / hr.shape[0]
+        fitted = cv2.resize(hr, (whole, inner), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
         axes = place(fitted, _GAP, _GAP)
         corner = box.left * factor - 0.5, box.top * factor - 0.5
         size = box.width * factor, box.height * factor
         axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=MARK, linewidth=1.8))
-        _under(axes, textwrap.fill(title, int(whole / _LETTER)), bold=False)
+        _under(axes, textwrap.fill(title, max(8, int(whole / _LETTER))), bold=False)
         for number, (cell, name) in enumerate(zip(cells, names)):
             row, column = divmod(number, across)
             left = whole + 2 * _GAP + column * pitch + (pitch - _GAP - width) / 2
-            axes = place(cell.part.repeat(zoom, 0).repeat(zoom, 1), round(left), _GAP + row * (height + strip))
+            axes = place(cell.part.repeat(zoom, 0).repeat(zoom, 1), round(left), tops[row])
             _under(axes, f"{name}\n{cell.figures}", bold=cell.best)
     return figure
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMALLEST_BOX = 8
-_SIDES = 32, 128  # of a box that is chosen here, in HR pixels
+_SIDES = 48, 96  # of a box that is chosen here, in HR pixels
 
 
 def draw_crops(options: EvaluationOptions, images: list[str] | None, box: str | None) -> dict[str, Figure]:
@@ -58,7 +58,7 @@ def draw_crops(options: EvaluationOptions, images: list[str] | None, box: str | 
 def telling_box(hr: np.ndarray, pictures: dict[str, np.ndarray], reference: str | None) -> Box:
     """The window where the best model's mean squared error is furthest below the reference's.
 
-    An eighth of the image's shorter side, from 32 to 128 pixels. The first such window where several are equal.
+    A quarter of the image's shorter side, from 48 to 96 pixels. The first such window where several are equal.
 
     Args:
         hr, pictures: uint8 h×w×3, the pictures by model.
@@ -66,7 +66,7 @@ def telling_box(hr: np.ndarray, pictures: dict[str, np.ndarray], reference: str 
     """
     height, width = hr.shape[:2]
     low, high = _SIDES
-    side = min(height, width, max(low, min(high, min(height, width) // 8)))
+    side = min(height, width, max(low, min(high, min(height, width) // 4)))
     errors = {}
     for name, picture in pictures.items():
         squared = np.square(picture.astype(np.float32) - hr).mean(axis=2)

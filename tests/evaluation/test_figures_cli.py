@@ -32,6 +32,7 @@ def evaluated(tmp_path):
 
 
 SPECS = ("jpeg10", "jpeg40")
+WORDS = b"model,dataset,compression,psnr_y,bits_per_pixel\nBicubic,Set5,jpeg10,high,0.5\n"
 HEAD = "model,dataset,compression,psnr_y,bits_per_pixel"
 
 
@@ -86,7 +87,11 @@ def test_mistakes_are_one_line_and_write_nothing(arguments, said, evaluated, tmp
 
 def test_damaged_tables_are_refused(evaluated, tmp_path, monkeypatch, capsys):
     table = tmp_path / "results/table/average.csv"
-    for content, said in [(b"", "cannot be read"), (b"model,psnr_y\na,1\n", "no column dataset, compression")]:
+    for content, said in [
+        (b"", "cannot be read"),
+        (b"model,psnr_y\na,1\n", "no column dataset, compression, bits_per_pixel"),
+        (WORDS, "psnr_y was not"),
+    ]:
         table.write_bytes(content)
         status, _, err = called(monkeypatch, capsys, "curves", "--options", evaluated)
         assert status == 2 and said in err and err.count("\n") == 1

@@ -41,7 +41,7 @@ def run(photo_folder, tmp_path_factory):
     from data.evaluation_sets import items_of
 
     given = options(tmp_path_factory.mktemp("results"), photo_folder)
-    lines = ["model,dataset,compression,image,psnr_y"]
+    lines = ["model,dataset,compression,image,psnr_y,bits_per_pixel"]
     for item in items_of(given.datasets[0], 2):
         pair = load(item, 2)
         large = imresize(pair.lr, 2)
@@ -50,7 +50,7 @@ def run(photo_folder, tmp_path_factory):
             sharper[40:90, 60:110] = pair.hr[40:90, 60:110]
         for name, picture in (("Bicubic", large), ("sharper", sharper)):
             write_png(image_path(given, name, item), picture)
-            lines.append(f"{name},set,{item.compression},{item.image},{psnr_y(picture, pair.hr, 2)}")
+            lines.append(f"{name},set,{item.compression},{item.image},{psnr_y(picture, pair.hr, 2)},0.5")
     (given.folder / "images.csv").write_text("\n".join(lines))
     return given
 
@@ -84,7 +84,7 @@ def test_the_image_and_the_part_are_chosen_where_models_differ_most(run):
     (box,) = figure.axes[0].patches
     factor = panels(figure)[0][0].shape[0] / 158
     left, top = ((corner + 0.5) / factor for corner in box.get_xy())
-    assert 60 - 8 <= left <= 110 - 32 + 8 and 40 - 8 <= top <= 90 - 32 + 8
+    assert 60 - 8 <= left <= 110 - 48 + 8 and 40 - 8 <= top <= 90 - 48 + 8
     first, second = (as_files(figure, ("png",)) for figure in (figure, draw_crops(run, None, None)[name]))
     assert first == second
 
@@ -93,12 +93,12 @@ def test_the_window_is_where_the_best_model_gains_most():
     rng = np.random.default_rng(0)
     hr = rng.integers(60, 190, (90, 120, 3), dtype=np.uint8)
     before, after = hr + 20, hr + 20
-    after[50:82, 70:102] = hr[50:82, 70:102]
+    after[40:88, 70:118] = hr[40:88, 70:118]
     worse = hr + 40
     box = telling_box(hr, {"Bicubic": before, "A": after, "B": worse}, "Bicubic")
-    assert (box.top, box.left, box.height, box.width) == (50, 70, 32, 32)
+    assert (box.top, box.left, box.height, box.width) == (40, 70, 48, 48)
     # Without a reference the worst model is one.
-    assert telling_box(hr, {"A": after, "B": worse}, None).top == 50
+    assert telling_box(hr, {"A": after, "B": worse}, None).top == 40
     alone = telling_box(hr[:20, :25], {"Bicubic": before[:20, :25]}, "Bicubic")
     assert (alone.height, alone.width) == (20, 20)
 
