@@ -45,9 +45,14 @@ def _unfolded(page: Diagram, options: CISRPSIOptions, y: float) -> None:
     removal, enhancement = slab("block", "ARM"), slab("block", "REM")
     parts = [image(f"LR\n{Z}", 5), _resize("bicubic ↑", slab=True)]
     for step in range(1, options.steps):
-        parts += [_signal(X_HAT, step - 1), removal, _signal(Y_HAT, step), enhancement]
-    parts += [_signal(X_HAT, options.steps - 1), removal, _signal(Y_HAT, options.steps), enhancement]
-    nodes = page.row([*parts, image(f"HR\n{X_HAT}", 5)], 5, y)
+        parts += [signal(_numbered(X_HAT, step - 1)), removal, signal(_numbered(Y_HAT, step)), enhancement]
+    parts += [
+        signal(_numbered(X_HAT, options.steps - 1)),
+        removal,
+        signal(_numbered(Y_HAT, options.steps)),
+        enhancement,
+    ]
+    nodes = page.row([*parts, image(f"HR\n{_numbered(X_HAT, options.steps)}", 5)], 5, y)
     modules = nodes[3:-1:2]
     start = page.after(nodes[0])
     page.dot(start)
@@ -157,5 +162,5 @@ def _resize(text: str, *, slab: bool = False) -> Part:
     return Part("upsample", text, *((3.0, 11.0) if slab else (8.0, 3.4)))
 
 
-def _signal(letter: str, step: int) -> Part:
-    return signal(f"{letter[:-1]}_{step}$", 2.2)
+def _numbered(letter: str, step: int) -> str:
+    return f"{letter[:-1]}_{step}$"

@@ -187,7 +187,9 @@ class Diagram:
         self.axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, **dashed))
         self.text(title, left + 0.9, top - 1.0, ha="left", va="top", weight="bold")
 
-    def text(self, text: str, x: float, y: float, *, size: float = 9, ha: str = "center", va: str = "center", **more):
+    def text(
+        self, text: str, x: float, y: float, *, size: float = 9, ha: str = "center", va: str = "center", **more
+    ) -> None:
         """Words at a place."""
         with styled():
             self.axes.text(x, y, text, fontsize=size, ha=ha, va=va, zorder=5, linespacing=1.1, **{"color": INK, **more})

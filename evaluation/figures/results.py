@@ -19,8 +19,11 @@ def read_average(options: EvaluationOptions, measure: str) -> pd.DataFrame:
     Raises:
         UserError: as `read_table`, or it was not measured.
     """
+    from pandas.api.types import is_numeric_dtype
+
     average = read_table(options, "average.csv")
-    measured = [name for name in MEASURES if name in average and average[name].notna().any()]
+    scored = [name for name in MEASURES if name in average and is_numeric_dtype(average[name])]
+    measured = [name for name in scored if average[name].notna().any()]
     if measure not in measured:
         known = ", ".join(measured) or "nothing"
         raise UserError(f"{options.folder / 'average.csv'}: {measure} was not measured ({known} was); see `metrics`")
@@ -42,7 +45,7 @@ def read_table(options: EvaluationOptions, name: str) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: cannot be read ({type(error).__name__}); run `bash eval.sh` again") from None
-    missing = [column for column in KEYS if column not in table]
+    missing = [column for column in (*KEYS, "bits_per_pixel") if column not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; run `bash eval.sh` again")
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,7 @@ def _mean(run: Run, colour: str, marker: str, axes: Axes) -> None:
         axes.plot(*_columns(points, 0), color=colour, marker=marker)
 
 
-def _joined(run: Run, of) -> Points:
+def _joined(run: Run, of: Callable[[Stage], Points]) -> Points:
     """The points of all stages, one after the other."""
     points, start = [], 0
     for stage in run.stages:

@@ -13,7 +13,8 @@ from data.resize import imresize
 from evaluation.inference import Restorer
 from evaluation.loading import load_those_there, pick_device
 from evaluation.options import EvaluationOptions
-from evaluation.restoring.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
+from evaluation.parts import Box, detail_box
+from evaluation.restoring.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
 from utils.errors import UserError
 from utils.images import read_image, write_png
 

@@ -241,9 +241,9 @@ def test_names_cannot_become_markup(photo_folder, tmp_path):
 
 
 def test_a_slider_of_a_hostile_name(photo_folder, tmp_path, monkeypatch):
+    from evaluation.parts import Box
     from evaluation.report import sliders
     from evaluation.report.previews import Preview
-    from evaluation.restoring.contact_sheet import Box
 
     image = "</script><script>alert(1)</script>\"'<!--"
     given = options(tmp_path, photo_folder, [BICUBIC])

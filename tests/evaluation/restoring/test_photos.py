@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from data.resize import imresize
 from evaluation.options import EvaluationOptions
-from evaluation.restoring.contact_sheet import CELL, ZOOM, Box, Row, detail_box, draw_sheet, preview
+from evaluation.parts import Box, detail_box
+from evaluation.restoring.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
 from evaluation.restoring.photos import ROWS, check_photos, enlarged, restore_photos
 from utils.errors import UserError
 from utils.images import read_image, write_png
