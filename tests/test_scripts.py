@@ -58,19 +58,21 @@ def test_eval_prints_and_writes_the_held_out_table(trained, tmp_path):
     folder = tmp_path / "quickstart"
     table = (folder / "table.md").read_text()
     assert "convention `matlab`, border 2" in table and "convention matlab, border 2" in done.stdout
-    figures = r"\|(?: +\d\.\d{3} \|| +\|) +(?:\*\*)?\d+\.\d{3}(?:\*\*)? \| +(?:\*\*)?-?0\.\d{4}(?:\*\*)? \|"
-    for row in (
-        "Bicubic",
-        r"CISRNet \(quick start\)",
-    ):  # and the mean; the best is marked in the file alone
+    start, end = r"(?:\*\*|<u>)?", r"(?:\*\*|</u>)?"
+    figures = rf"\|(?: +\d\.\d{{3}} \|| +\|) +{start}\d+\.\d{{3}}{end} \| +{start}-?0\.\d{{4}}{end} \|"
+    models = ("Bicubic", r"CISRNet \(quick start\)", r"CISRNet \(compact\)", r"CISR-PSI \(compact\)")
+    for row in models:  # a row at each compression and the mean; the best is marked in the file alone
         assert len(re.findall(rf"\| {row} +{figures}", table)) == 4
         assert len(re.findall(rf" {row} .* \d+\.\d{{3}} +-?0\.\d{{4}}$", done.stdout, re.M)) == 4
-    assert table.count("**0.") == 4 and "**0." not in done.stdout
-    assert len((folder / "images.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
-    assert len((folder / "average.csv").read_text().splitlines()) == 1 + 2 * 4
-    assert len(list((folder / "images").rglob("*.png"))) == 12
-    assert done.stdout.endswith(f"all of it on one page: {folder}/report.html\n")
-    assert "jpeg40" in (folder / "report.html").read_text(encoding="utf-8")
+    assert table.count("**0.") >= 4 and "**0." not in done.stdout
+    assert len((folder / "images.csv").read_text().splitlines()) == 1 + 2 * 4 * 3
+    assert len((folder / "average.csv").read_text().splitlines()) == 1 + 4 * 4
+    assert len(list((folder / "images").rglob("*.png"))) == 24
+    assert (folder / "report.html").stat().st_size < 20e6
+    # Nobody has trained here but these six iterations, and the networks that ship still beat bicubic.
+    rows = [row.split(",") for row in (folder / "average.csv").read_text().splitlines()]
+    means = {row[0]: float(row[4]) for row in rows if row[2] == "mean"}
+    assert min(means["CISRNet (compact)"], means["CISR-PSI (compact)"]) > means["Bicubic"] + 0.3
 
 
 def test_a_model_that_is_not_there_yet_is_a_row_that_says_so(tmp_path):
