@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # bash eval.sh [OPTIONS_FILE] [dotted.key=value ...]
-# Without a file: the networks ×2 that ship, and the quick start's, on photographs none has seen. NUM_PROCESSES=N shares the images out (one process per GPU).
+# Without a file: the networks ×2 that ship, and the quick start's, on photographs that none of them has seen.
+# NUM_PROCESSES=N shares the images out (one process per GPU).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
