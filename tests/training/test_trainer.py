@@ -30,8 +30,9 @@ def test_a_signal_finishes_the_iteration_saves_and_sets_the_status(photos, tmp_p
     process = start(options)
     log = stage(options).folder / "train.log"
     deadline = time.monotonic() + 120
-    while not (log.exists() and "iteration 3" in log.read_text()) and time.monotonic() < deadline:
+    while not (log.exists() and "iteration 3" in log.read_text()):
         assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, "no iteration within two minutes"
         time.sleep(0.05)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -54,8 +55,9 @@ def test_a_signal_to_the_whole_group_stops_as_well(photos, tmp_path, number):
     )
     log = stage(options).folder / "train.log"
     deadline = time.monotonic() + 120
-    while not (log.exists() and "iteration 3" in log.read_text()) and time.monotonic() < deadline:
+    while not (log.exists() and "iteration 3" in log.read_text()):
         assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, "no iteration within two minutes"
         time.sleep(0.05)
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
