@@ -9,7 +9,7 @@ from models.checkpoints import about
 from utils.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "checkpoints"
-DEFAULTS = {2: "cisr_psi_x2", 4: "cisrnet_x4", 1: "rrdbnet_jpeg"}
+DEFAULTS = {2: "cisrnet_x2", 4: "cisrnet_x4", 1: "rrdbnet_jpeg"}
 """What restores at a scale where no network is named; where no scale is named either, the first."""
 
 
