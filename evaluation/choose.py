@@ -52,7 +52,7 @@ def _by_default(scale: int | None) -> Path:
     default = DEFAULTS.get(next(iter(DEFAULTS)) if scale is None else scale)
     for card in fitting:
         if card.name == default:
-            print(f"restoring with {card.name} (×{card.scale}); --list names all", file=sys.stderr)
+            print(f"the default: {card.name} (×{card.scale}); `test.py restore --list` names all", file=sys.stderr)
             return card.path
     if len(fitting) != 1:
         raise UserError(f"give --model NAME, --weights FILE or --options FILE; of names {known()}")

@@ -159,7 +159,7 @@ def test_the_default_of_a_scale_restores_where_no_network_is_named(shelf, tree, 
     monkeypatch.setattr(choose, "DEFAULTS", {2: "small_x2", 1: "small_x1"})
     for arguments, name in [([], "small_x2"), (["--scale", "1"], "small_x1"), (["--scale", "2"], "small_x2")]:
         assert run(tree / "a.jpg", "--output", tmp_path / "out", "--overwrite", *arguments) == 0
-        assert f"restoring with {name}" in capsys.readouterr().err
+        assert f"the default: {name} " in capsys.readouterr().err
 
 
 def test_the_defaults_that_ship_are_there_and_of_their_scale():
