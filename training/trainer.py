@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,11 +152,13 @@ class Trainer:
         )
         cuda = self.runtime.device.type == "cuda"
         loader = iter(training_loader(self.dataset, sampler, pin_memory=cuda))
-        # One batch ahead: its copy to the device runs beside the computation of the one before.
-        ahead = self._next(loader)
-        while ahead is not None:
-            batch, ahead = ahead, self._next(loader)
-            yield batch
+        # One batch ahead, by a thread: taking it over from a loader process, making floats of it and copying it to the
+        # device run beside the computation of the one before. One core does for it: no second team of OpenMP threads.
+        with ThreadPoolExecutor(1, "batches", torch.set_num_threads, (1,)) as thread:
+            ahead = thread.submit(self._next, loader)
+            while (batch := ahead.result()) is not None:
+                ahead = thread.submit(self._next, loader)
+                yield batch
 
     def _next(self, loader: Iterator[Batch]) -> Batch | None:
         try:
