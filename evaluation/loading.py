@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 
 from evaluation.options import ModelOptions
-from models import Generator, build_generator, options_in_file
+from models import Generator, GeneratorOptions, build_generator, options_in_file
 from utils.errors import UserError
 
 
@@ -36,7 +36,12 @@ def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generat
         raise UserError(
             f"model {model.name!r}: {model.weights} is for scale {generator_options.scale}, scale is {scale}"
         )
-    return build_generator(generator_options).eval().to(device)
+    return ready(generator_options, device)
+
+
+def ready(options: GeneratorOptions, device: torch.device) -> Generator:
+    """The network that `options` describe, ready to restore: on `device`, in the memory layout that is fastest."""
+    return build_generator(options).eval().to(device, memory_format=torch.channels_last)
 
 
 def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:

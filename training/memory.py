@@ -41,7 +41,7 @@ class _MetaRuntime:
     """What a recipe uses of `Runtime`, on the meta device; a backward pass counts what it would have freed."""
 
     device = torch.device("meta")
-    fused = channels_last = False
+    fused = False
 
     def __init__(self) -> None:
         self.accelerator = SimpleNamespace(

@@ -21,7 +21,8 @@ class Runtime:
     Attributes:
         accelerator: wraps, autocasts, scales and gathers.
         device: of this process.
-        channels_last, fused: resolved from null.
+        layout: memory layout of networks and batches.
+        fused: resolved from null.
 
     Raises:
         UserError: CUDA is asked for and there is none, or the device cannot do the precision.
@@ -47,7 +48,7 @@ class Runtime:
             cpu=not cuda, mixed_precision={"fp32": "no"}.get(options.precision, options.precision)
         )
         self.device = self.accelerator.device
-        self.channels_last = cuda if options.channels_last is None else options.channels_last
+        self.layout = torch.channels_last if options.channels_last else torch.contiguous_format
         self.fused = cuda if options.fused is None else options.fused
 
     @property
@@ -67,9 +68,7 @@ class Runtime:
 
     def place(self, module: nn.Module) -> nn.Module:
         """`module` on the device, in the memory layout of the run; in place."""
-        return module.to(
-            self.device, memory_format=torch.channels_last if self.channels_last else torch.contiguous_format
-        )
+        return module.to(self.device, memory_format=self.layout)
 
     def prepare(self, step: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
         """The step wrapped for processes, precision and compilation, and its optimiser with it."""
@@ -78,11 +77,10 @@ class Runtime:
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """N×h×w×3 on 0–255 from the loader to float N×3×h×w in [0, 1] on the device, without waiting for the copy."""
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return {
             name: images.to(self.device, non_blocking=True)
             .permute(0, 3, 1, 2)
-            .to(torch.float32, memory_format=layout)
+            .to(torch.float32, memory_format=self.layout)
             .div_(255)
             for name, images in batch.items()
         }

@@ -18,10 +18,9 @@ from tqdm import tqdm
 
 from evaluation.choose import choose_generator
 from evaluation.inference import OVERLAP, Restorer
-from evaluation.loading import pick_device
+from evaluation.loading import pick_device, ready
 from evaluation.restoring.photo_files import Job, find_jobs
 from evaluation.weights_by_name import FOLDER, cards
-from models import build_generator
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import image_size
@@ -91,7 +90,7 @@ def main(args: argparse.Namespace) -> int:
     jobs = find_jobs(args.inputs, args.output, suffix)
     device = pick_device(args.device)
     options = choose_generator(args.model, args.weights, args.options, args.scale)
-    generator = build_generator(options).eval().to(device)
+    generator = ready(options, device)
     restorer = Restorer(
         generator,
         device,

@@ -18,7 +18,7 @@ class FakeRuntime:
     """What a recipe uses of `Runtime`, on the fake device: nothing is wrapped."""
 
     device = torch.device("cuda")
-    fused = channels_last = False
+    fused = False
     accelerator = SimpleNamespace(no_sync=lambda step: nullcontext())
 
     def place(self, module):

@@ -200,7 +200,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(photos, tmp_path):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["runtime.precision=bf16", "runtime.channels_last=true", "runtime.fused=true"],
+        ["runtime.precision=bf16", "runtime.channels_last=false", "runtime.fused=true"],
         ["runtime.deterministic=true", "stages.0.optimizer.type=adamw", "data.train.workers=0"],
     ],
 )
