@@ -153,7 +153,9 @@ class Trainer:
         cuda = self.runtime.device.type == "cuda"
         loader = iter(training_loader(self.dataset, sampler, pin_memory=cuda))
         # One batch ahead, by a thread: taking it over from a loader process, making floats of it and copying it to the
-        # device run beside the computation of the one before. One core does for it: no second team of OpenMP threads.
+        # device run beside the computation of the one before. One core does for that, and the number is each thread's
+        # own, once the main thread has settled its: asking for it does.
+        torch.get_num_threads()
         with ThreadPoolExecutor(1, "batches", torch.set_num_threads, (1,)) as thread:
             ahead = thread.submit(self._next, loader)
             while (batch := ahead.result()) is not None:

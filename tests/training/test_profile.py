@@ -1,8 +1,11 @@
 """`train.py --profile`: what it writes, and that it leaves everything else alone."""
 
 import json
+import os
 import re
 import runpy
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -43,6 +46,19 @@ def test_a_page_and_a_trace_but_no_run(photos, tmp_path, capsys):
     }
     # Two networks, two micro-batches, of which the discriminator judges both halves: 2 + 4 passes, 2 steps.
     assert counts["backward"] == 6 * counts["iteration"] and counts["optimiser"] == 2 * counts["iteration"] > 0
+
+
+def test_the_thread_for_batches_leaves_the_others_to_the_network(photos, tmp_path):
+    command = [
+        sys.executable,
+        ROOT / "train.py",
+        "--options",
+        experiment("supervised", tmp_path, photos, 2),
+        "--profile=1",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}  # in a process that has not asked for its number yet
+    page = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert "CPU, 2 threads" in page
 
 
 def test_less_than_an_iteration_is_refused(photos, tmp_path):
