@@ -59,7 +59,8 @@ def plot_heat_map(average: pd.DataFrame, options: EvaluationOptions, measure: st
         for axes, (name, (columns, gains)) in zip(stack, panels.items()):
             shown = gains[kept]
             image = axes.imshow(np.ma.masked_invalid(shown), cmap="RdBu", vmin=-reach, vmax=reach, aspect="auto")
-            axes.set_title(f"{name}, ×{options.scale}")
+            axes.set_xlim(-0.5, widest - 0.5)  # cells of one width in all panels
+            axes.set_title(f"{name}, ×{options.scale}", loc="left")
             axes.set_xticks(range(len(columns)), columns, rotation=45 if max(map(len, columns)) > 7 else 0)
             axes.set_yticks(range(len(kept)), [models[row] for row in kept])
             axes.set_ylabel("weights")
