@@ -53,7 +53,7 @@ def test_cells_are_gains_over_the_baseline():
     (image,) = axes.images
     np.testing.assert_allclose(image.get_array().filled(np.nan), [[0.5, -1.25], [np.nan, 0.25]])
     assert image.get_clim() == (-1.25, 1.25)  # 0 is in the middle
-    assert figure.get_suptitle() == "gain in Y-PSNR (dB) over Bicubic" and axes.get_title() == "Set5, ×2"
+    assert figure.get_suptitle() == "gain in Y-PSNR (dB) over Bicubic" and axes.get_title("left") == "Set5, ×2"
     assert bar.get_ylim() == (-1.25, 1.25)
 
 
@@ -62,6 +62,7 @@ def test_sets_are_panels_of_one_scale_and_compressions_without_scores_are_left_o
     first, second, _ = plot_heat_map(both, options(["A", "B", "C"])).axes
     assert [len(cells(axes)) for axes in (first, second)] == [2, 1]
     assert first.images[0].get_clim() == second.images[0].get_clim() == (-2, 2)
+    assert first.get_xlim() == second.get_xlim()  # a cell is as wide in both
 
 
 def test_less_is_better_for_lpips():
