@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 class UnfoldingOptions(RecipeOptions):
-    """Loss of step i: w_i·[(1 − λ)·L1(ŷ, clean LR) + λ·L1(x̂, HR)], w from 0 to 1 over the steps."""
+    """Loss of step i: w_i·[(1 − λ)·pixel(ŷ, clean LR) + λ·pixel(x̂, HR)], w from 0 to 1 over the steps."""
 
     trains: ClassVar[tuple[str, ...]] = ("cisr_psi",)
     type: Literal["unfolding"] = "unfolding"
+    pixel: PixelLossOptions = PixelLossOptions(type="l1", value_range=255)
+    """Loss between pixels; the paper's is L1 on 0–255."""
     lambda_start: float = Field(default=0.1, ge=0, le=1)
     """λ at the first iteration."""
     lambda_rise: float = Field(default=0.2, ge=0)
@@ -68,7 +70,7 @@ class Unfolding(OneStepRecipe):
         steps = generator.options.steps
         # The released w = linspace(0, 1, steps); a single step gets all the weight.
         self.step_weights = [place / (steps - 1) for place in range(steps)] if steps > 1 else [1.0]
-        self.loss = PixelLoss(PixelLossOptions(type="l1", value_range=255))
+        self.loss = PixelLoss(options.pixel)
         self.weight_of_hr = options.weight_of_hr(0)
 
     def set_iteration(self, iteration: int) -> None:

@@ -89,6 +89,13 @@ def test_the_loss_is_the_papers(batch):
     torch.testing.assert_close(recipe.iteration([batch])["loss"], 255 * expected)
 
 
+def test_another_loss_between_pixels(batch):
+    recipe, generator = make({"type": "unfolding", "lambda_start": 1.0, "pixel": {"type": "mse"}}, steps=1)
+    with torch.no_grad():
+        expected = (generator(batch["lr"]) - batch["hr"]).square().mean()
+    torch.testing.assert_close(recipe.iteration([batch])["loss"], expected)
+
+
 def test_micro_batches_are_the_whole_batch(batch):
     whole, split = (make({"type": "unfolding"}) for _ in range(2))
     halves = [{name: images[n : n + 1] for name, images in batch.items()} for n in (0, 1)]
