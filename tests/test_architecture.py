@@ -20,6 +20,12 @@ MAY_IMPORT = {
 OF_EVALUATION = {"evaluation.inference", "evaluation.metrics", "evaluation.complexity"}
 
 
+def our_files():
+    """The project's own Python files; a virtual environment may lie beside them under any name."""
+    foreign = {"datasets", "experiments", "results"} | {path.parent.name for path in ROOT.glob("*/pyvenv.cfg")}
+    return [path for path in ROOT.rglob("*.py") if not foreign & set(path.relative_to(ROOT).parts)]
+
+
 def imports(path):
     """Full names of the project's modules that a file imports, those inside functions too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -53,14 +59,13 @@ def test_nothing_that_scores_imports_the_restoring_of_photos():
 
 
 def test_the_programs_at_the_top_are_imported_by_nothing():
-    for path in ROOT.rglob("*.py"):
-        if not {".venv", "datasets", "experiments"} & set(path.relative_to(ROOT).parts):
-            assert not {"train", "test"} & set(imports(path)), path
+    for path in our_files():
+        assert not {"train", "test"} & set(imports(path)), path
 
 
 def test_only_conftest_imports_something_private_of_torch():
-    for path in ROOT.rglob("*.py"):
-        if path == ROOT / "tests" / "conftest.py" or ".venv" in path.parts:
+    for path in our_files():
+        if path == ROOT / "tests" / "conftest.py":
             continue
         assert not re.search(r"^\s*(?:from|import) torch\S*\._", path.read_text(encoding="utf-8"), re.M), path
 
