@@ -19,6 +19,7 @@ class FakeRuntime:
 
     device = torch.device("cuda")
     fused = False
+    layout = torch.channels_last
     accelerator = SimpleNamespace(no_sync=lambda step: nullcontext())
 
     def place(self, module):
