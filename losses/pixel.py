@@ -20,6 +20,13 @@ class PixelLossOptions(LossOptions):
     another loss does it matter."""
     eps: float = Field(default=1e-6, gt=0)
     """Charbonnier's ε, on the squared values of `value_range`."""
+    luma: float = Field(default=0.0, ge=0)
+    """Factor of the same distance between the images' Y (BT.601), added to that of R, G and B: Y-PSNR does not see
+    errors of colour, they do."""
+
+
+# R, G and B in Y, from values of one range to values of the same range.
+_BT601 = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 
 
 class PixelLoss(nn.Module):
@@ -39,7 +46,11 @@ class PixelLoss(nn.Module):
         if sr.shape != hr.shape:  # broadcasting would make a number of it
             raise ValueError(f"sr {tuple(sr.shape)} and hr {tuple(hr.shape)} must have one shape")
         difference = (sr.float() - hr.float()) * self.options.value_range
-        return self.options.weight * mean_distance(difference, self.options.type, self.options.eps)
+        distance = mean_distance(difference, self.options.type, self.options.eps)
+        if self.options.luma:
+            luma = sum(weight * difference[:, channel] for channel, weight in enumerate(_BT601))
+            distance = distance + self.options.luma * mean_distance(luma, self.options.type, self.options.eps)
+        return self.options.weight * distance
 
 
 def mean_distance(difference: Tensor, type_: Literal["l1", "mse", "charbonnier"], eps: float) -> Tensor:

@@ -27,6 +27,22 @@ def test_weighted_formula(type_, value_range, weight):
 
 
 @pytest.mark.parametrize("type_", FORMULAS)
+def test_luma_is_a_second_distance_on_y_as_it_is_scored(type_):
+    loss = PixelLoss(PixelLossOptions(type=type_, weight=0.5, value_range=255, eps=1e-3, luma=3))
+    difference = (SR - HR) * 255
+    y = np.einsum("nchw,c->nhw", difference, np.array([65.481, 128.553, 24.966]) / 255)
+    expected = 0.5 * (FORMULAS[type_](difference, 1e-3) + 3 * FORMULAS[type_](y, 1e-3))
+    assert loss(torch.from_numpy(SR), torch.from_numpy(HR)).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_luma_leaves_out_errors_of_colour():
+    colour = torch.tensor([24.966, 0.0, -65.481])[:, None, None].expand(1, 3, 4, 4) / 255
+    rgb, with_luma = (PixelLoss(PixelLossOptions(type="l1", luma=luma)) for luma in (0, 5))
+    hr = torch.zeros(1, 3, 4, 4)
+    assert with_luma(colour, hr).item() == pytest.approx(rgb(colour, hr).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("type_", FORMULAS)
 def test_float32_whatever_comes_in(type_):
     sr, hr = torch.full((4, 3, 64, 64), 0.5, dtype=torch.bfloat16), torch.full((4, 3, 64, 64), 0.501)
     with torch.autocast("cpu", dtype=torch.bfloat16):
