@@ -1,4 +1,4 @@
-"""Evaluate: `python test.py --options FILE`; `… restore`: restore photos; `… score`; `… export`: to ONNX."""
+"""Evaluate: `python test.py --options FILE`; `… restore`: restore photos; `… score`; `… export`; `… interpolate`."""
 
 import argparse
 import sys
@@ -25,6 +25,14 @@ def main(argv: list[str]) -> int:
         )
         export.add_arguments(parser)
         return export.main(parser.parse_args(argv[1:]))
+    if argv[:1] == ["interpolate"]:
+        from evaluation import interpolate
+
+        parser = argparse.ArgumentParser(
+            prog="test.py interpolate", description="Weights between those of two trainings (docs/export.md)."
+        )
+        interpolate.add_arguments(parser)
+        return interpolate.main(parser.parse_args(argv[1:]))
     if argv[:1] == ["restore"]:
         from evaluation.restoring import restore
 
@@ -35,7 +43,8 @@ def main(argv: list[str]) -> int:
         description="Restore and score whole data sets, restore photos that have no ground truth; all goes to "
         "results/<name>/.",
         epilog="`python test.py restore --help`: restore your own photos. `python test.py score --help`: score a "
-        "folder of images that any program restored. `python test.py export --help`: a network as ONNX.",
+        "folder of images that any program restored. `python test.py export --help`: a network as ONNX. "
+        "`python test.py interpolate --help`: weights between two trainings.",
     )
     parser.add_argument("--options", type=Path, required=True, help="YAML file; the shipped ones are under options/")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="dotted.key=value, e.g. save_images=false")
