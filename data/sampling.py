@@ -1,7 +1,7 @@
 """Which sample is drawn at which iteration: a pure function of (seed, sample number), never of a state.
 
-Sample k of a run is the same for any number of workers, ranks and resumes. Iteration i consumes the samples
-`[i · batch_size, (i + 1) · batch_size)`.
+Sample k of a run is the same for any number of workers, ranks and resumes. Iteration i of a stage consumes the samples
+`[first + i · batch_size, first + (i + 1) · batch_size)`, where `first` is how many the stages before it consumed.
 """
 
 from __future__ import annotations
@@ -36,17 +36,20 @@ class IterationSampler:
         batch_size: samples of one iteration over all ranks and micro-batches.
         accumulate: micro-batches of an iteration.
         rank, ranks: this process and how many there are.
+        first: number of the sample that iteration 0 begins with.
 
     Raises:
         ValueError: `batch_size` is not a multiple of `accumulate · ranks`.
     """
 
-    def __init__(self, start: int, stop: int, batch_size: int, accumulate: int = 1, rank: int = 0, ranks: int = 1):
+    def __init__(
+        self, start: int, stop: int, batch_size: int, accumulate: int = 1, rank: int = 0, ranks: int = 1, first: int = 0
+    ):
         if batch_size % (accumulate * ranks):
             raise ValueError(f"batch_size {batch_size} is not a multiple of {accumulate} micro-batches × {ranks} ranks")
         self.start, self.stop, self.batch_size = start, stop, batch_size
         self.share = batch_size // (accumulate * ranks)
-        self.accumulate, self.rank, self.ranks = accumulate, rank, ranks
+        self.accumulate, self.rank, self.ranks, self.first = accumulate, rank, ranks, first
 
     def __len__(self) -> int:
         return max(0, self.stop - self.start) * self.accumulate
@@ -54,5 +57,5 @@ class IterationSampler:
     def __iter__(self) -> Iterator[list[int]]:
         for iteration in range(self.start, self.stop):
             for micro in range(self.accumulate):
-                first = iteration * self.batch_size + (micro * self.ranks + self.rank) * self.share
-                yield list(range(first, first + self.share))
+                k = self.first + iteration * self.batch_size + (micro * self.ranks + self.rank) * self.share
+                yield list(range(k, k + self.share))

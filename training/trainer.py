@@ -62,6 +62,8 @@ class Trainer:
         self.options, self.stage = options, options.stages[position]
         self.generator, self.dataset, self.folder, self.runtime = generator, dataset, folder, runtime
         self.iteration = 0
+        # A stage goes on where the one before it ended: it does not meet the same patches in the same order again.
+        self.first_sample = sum(stage.iterations * stage.batch_size for stage in options.stages[:position])
         self.ranking: list[list[float]] = []
         if self.stage.batch_size % (self.stage.accumulate * runtime.ranks):
             raise UserError(
@@ -149,6 +151,7 @@ class Trainer:
             stage.accumulate,
             self.runtime.rank,
             self.runtime.ranks,
+            self.first_sample,
         )
         cuda = self.runtime.device.type == "cuda"
         loader = iter(training_loader(self.dataset, sampler, pin_memory=cuda))

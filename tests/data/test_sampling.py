@@ -48,6 +48,10 @@ def test_a_resumed_sampler_goes_on_where_the_other_would():
     assert whole[12:] == list(IterationSampler(6, 10, 4, 2))
 
 
+def test_a_stage_goes_on_behind_the_samples_of_the_one_before():
+    assert list(IterationSampler(1, 3, 4, 2, first=100)) == [[104, 105], [106, 107], [108, 109], [110, 111]]
+
+
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(ValueError, match="not a multiple"):
         IterationSampler(0, 1, 9, 2, 0, 2)

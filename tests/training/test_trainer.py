@@ -11,8 +11,12 @@ import pytest
 import torch
 
 from benchmarks.soak import ROOT, experiment, finish, start, write_photos
+from data.datasets import PatchDataset
 from models.checkpoints import read_state
+from training.experiment import run_experiment
+from training.options import TrainOptions
 from training.run_folder import RunFolder, read_checkpoint
+from utils.options import load
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +135,20 @@ def test_a_run_folder_that_cannot_be_made_is_named(photos, tmp_path):
     process = start(options)
     _, errors = process.communicate()
     assert process.returncode == 2 and str(tmp_path / "a" / "runs") in errors and len(errors.strip().splitlines()) == 1
+
+
+def test_no_stage_meets_the_patches_of_the_one_before(photos, tmp_path, monkeypatch):
+    options = load(experiment("coarse_to_fine", tmp_path / "a", photos, 3), TrainOptions, ["data.train.workers=0"])
+    drawn = []
+    original = PatchDataset.__getitems__
+
+    def noted(dataset, ks):
+        drawn.extend(ks)
+        return original(dataset, ks)
+
+    monkeypatch.setattr(PatchDataset, "__getitems__", noted)
+    assert run_experiment(options, None) == 0
+    assert len(options.stages) == 2 and drawn == list(range(2 * 3 * 4))
 
 
 def losses(options):
