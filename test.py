@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
         from evaluation import interpolate
 
         parser = argparse.ArgumentParser(
-            prog="test.py interpolate", description="Weights between those of two trainings (docs/export.md)."
+            prog="test.py interpolate", description="Weights between those of trainings (docs/export.md)."
         )
         interpolate.add_arguments(parser)
         return interpolate.main(parser.parse_args(argv[1:]))
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
         "results/<name>/.",
         epilog="`python test.py restore --help`: restore your own photos. `python test.py score --help`: score a "
         "folder of images that any program restored. `python test.py export --help`: a network as ONNX. "
-        "`python test.py interpolate --help`: weights between two trainings.",
+        "`python test.py interpolate --help`: weights between trainings.",
     )
     parser.add_argument("--options", type=Path, required=True, help="YAML file; the shipped ones are under options/")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="dotted.key=value, e.g. save_images=false")

@@ -17,7 +17,7 @@ from models import GENERATORS, Generator, build_generator
 from models.checkpoints import about, export_weights
 from utils.cli import one_line
 from utils.errors import UserError
-from utils.files import write_atomically
+from utils.files import check_new, write_atomically
 
 TOLERANCE = 1e-4
 """Largest difference from PyTorch, on values in [0, 1], that an ONNX file may show; 1/255 is 39 times as much."""
@@ -50,8 +50,7 @@ def main(args: argparse.Namespace) -> int:
     kind = args.output.suffix.lower()
     if kind not in (".onnx", ".safetensors"):
         raise UserError(f"--output {args.output}: give a name that ends in .onnx or .safetensors")
-    if args.output.is_dir() or (args.output.exists() and not args.overwrite):
-        raise UserError(f"{args.output}: is there already; --overwrite replaces a file")
+    check_new(args.output, overwrite=args.overwrite)
     if kind == ".onnx":
         lacking = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
         if lacking:

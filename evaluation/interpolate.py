@@ -1,22 +1,24 @@
-"""Between two trainings of a network: `python test.py interpolate A B --output FILE`. For users: docs/export.md."""
+"""Between trainings of one network: `python test.py interpolate A B … --output FILE`. For users: docs/export.md."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from evaluation.weights_by_name import resolve
 from models import GENERATORS, Generator, GeneratorOptions, build_generator, options_in_file
 from models.checkpoints import export_weights
 from utils.errors import UserError
-from utils.files import write_atomically
+from utils.files import check_new, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", type=Path, nargs=2, metavar="WEIGHTS", help="two files, or names in checkpoints/")
-    parser.add_argument("--alpha", type=float, default=0.5, help="share of the second, 0 to 1 (default: 0.5)")
+    parser.add_argument("weights", type=Path, nargs="+", metavar="WEIGHTS", help="files, or names in checkpoints/")
+    parser.add_argument("--alpha", type=float, help="share of the second of two, 0 to 1 (default: equal shares)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
     parser.add_argument("--overwrite", action="store_true", help="replace the file where there is one")
 
@@ -25,39 +27,56 @@ def main(args: argparse.Namespace) -> int:
     """Write the interpolated weights. Raises UserError and WeightsError for mistakes."""
     if args.output.suffix.lower() != ".safetensors":
         raise UserError(f"--output {args.output}: give a name that ends in .safetensors")
-    if args.output.is_dir() or (args.output.exists() and not args.overwrite):
-        raise UserError(f"{args.output}: is there already; --overwrite replaces a file")
-    if not 0 <= args.alpha <= 1:
-        raise UserError(f"--alpha {args.alpha}: give a share from 0 to 1")
-    first, second = (options_in_file(resolve(path)) for path in args.weights)
-    _check_same(first, second)
-    between = interpolate(build_generator(first), build_generator(second), args.alpha)
-    said = {"between": f"{args.weights[0].name} and {args.weights[1].name}", "alpha": args.alpha}
+    check_new(args.output, overwrite=args.overwrite)
+    shares = _shares(len(args.weights), args.alpha)
+    options = [options_in_file(resolve(path)) for path in args.weights]
+    for other in options[1:]:
+        _check_same(options[0], other)
+    between = interpolate((build_generator(each) for each in options), shares)
+    said = {"between": " and ".join(path.name for path in args.weights), "shares": shares}
     payload = export_weights(between, said)
     write_atomically(args.output, payload)
-    print(
-        f"{args.output}: {type(between).__name__} x{between.scale}, {len(payload) / 1e6:.1f} MB; "
-        f"{1 - args.alpha:g} of {args.weights[0]}, {args.alpha:g} of {args.weights[1]}"
-    )
+    parts = ", ".join(f"{share:.3g} of {path}" for share, path in zip(shares, args.weights))
+    print(f"{args.output}: {type(between).__name__} x{between.scale}, {len(payload) / 1e6:.1f} MB; {parts}")
     return 0
 
 
 @torch.no_grad()
-def interpolate(first: Generator, second: Generator, alpha: float) -> Generator:
-    """`first` with (1 - alpha) of its own weights and alpha of the other's (Wang et al., ESRGAN, section 3.4).
+def interpolate(networks: Iterable[Generator], shares: list[float]) -> Generator:
+    """The network whose weights are the sum of those of `networks` by `shares` (Wang et al., ESRGAN, section 3.4).
 
-    Of use where one training began at the other's weights: between a network for PSNR and the adversarial one that it
-    became, or between two ends of one training, whose mean is often better than either (Izmailov et al., UAI 2018).
+    Of use where trainings began at the same weights: between a network for PSNR and the adversarial one that it became,
+    or for the mean of several ends of one training, often better than each (Izmailov et al., UAI 2018; Wortsman et al.,
+    ICML 2022).
 
     Args:
-        first, second: networks of equal options. `first` is changed.
-        alpha: 0 to 1.
+        networks: of equal options, taken one at a time; the first is changed and returned.
+        shares: one for each network; their sum is 1.
     """
-    theirs = second.state_dict()
-    for name, tensor in first.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.copy_(torch.lerp(tensor.double(), theirs[name].double(), alpha))
+    first, *others = networks
+    sums = {name: tensor.double() * shares[0] for name, tensor in _weights(first)}
+    for network, share in zip(others, shares[1:], strict=True):
+        for name, tensor in _weights(network):
+            sums[name] += tensor.double() * share
+    for name, tensor in _weights(first):
+        tensor.copy_(sums[name])
     return first
+
+
+def _weights(network: Generator) -> Iterator[tuple[str, Tensor]]:
+    return ((name, tensor) for name, tensor in network.state_dict().items() if tensor.is_floating_point())
+
+
+def _shares(count: int, alpha: float | None) -> list[float]:
+    if count < 2:
+        raise UserError("interpolate: give two weights or more")
+    if alpha is None:
+        return [1 / count] * count
+    if count > 2:
+        raise UserError(f"--alpha is for two weights; {count} have equal shares")
+    if not 0 <= alpha <= 1:
+        raise UserError(f"--alpha {alpha}: give a share from 0 to 1")
+    return [1 - alpha, alpha]
 
 
 def _check_same(first: GeneratorOptions, second: GeneratorOptions) -> None:

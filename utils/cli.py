@@ -31,9 +31,6 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
         return main(sys.argv[1:])
     except SystemExit:  # argparse's, after --help or a misspelt option: nothing that `mistakes` would have to import
         raise
-    except (UserError, *mistakes()) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 2
     except ModuleNotFoundError as error:
         if (Path(__file__).parents[1] / f"{(error.name or '.').split('.')[0]}").exists():
             raise  # a room of the project: a defect of ours
@@ -45,6 +42,9 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
     except BrokenPipeError:  # `… | head`: not an error; keep Python from complaining again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except (UserError, *mistakes()) as error:  # last: `mistakes` imports what is slow, or missing
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
 
 
 def one_line(error: BaseException | str) -> str:

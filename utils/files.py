@@ -40,6 +40,16 @@ def write_atomically(path: Path, payload: bytes) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
+def check_new(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before anything slow, an output that would take another's place.
+
+    Raises:
+        UserError: `path` is a folder, or a file and not to be overwritten.
+    """
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise UserError(f"{path}: is there already; --overwrite replaces a file")
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""`python test.py interpolate`: weights between those of two trainings."""
+"""`python test.py interpolate`: weights between those of several trainings."""
 
 import argparse
 
@@ -42,6 +42,28 @@ def test_each_weight_is_between(two, tmp_path, alpha, capsys):
         torch.testing.assert_close(tensor, (1 - alpha) * a[name] + alpha * b[name], rtol=1e-6, atol=1e-7)
     assert about(output)["between"] == "a.safetensors and b.safetensors"
     assert f"{alpha:g} of {two[1]}" in capsys.readouterr().out
+
+
+def test_the_mean_of_several(two, tmp_path, capsys):
+    files = [*two, trained(tmp_path / "c.safetensors", 2)]
+    output = tmp_path / "mean.safetensors"
+    assert run(*files, "--output", output) == 0
+    *each, mean = (load_file(path) for path in (*files, output))
+    for name, tensor in mean.items():
+        expected = torch.stack([weights[name] for weights in each]).double().mean(0).to(tensor.dtype)
+        torch.testing.assert_close(tensor, expected, rtol=1e-6, atol=1e-7)
+    assert about(output)["between"] == "a.safetensors and b.safetensors and c.safetensors"
+    assert f"0.333 of {files[2]}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("count", "arguments", "message"), [(1, [], "two weights or more"), (3, ["--alpha", 0.5], "3 have equal shares")]
+)
+def test_how_many(two, tmp_path, count, arguments, message):
+    output = tmp_path / "c.safetensors"
+    with pytest.raises(UserError, match=message):
+        run(*[*two, two[0]][:count], *arguments, "--output", output)
+    assert not output.exists()
 
 
 def test_the_file_restores(two, tmp_path):
