@@ -186,11 +186,12 @@ def cost_table(average: pd.DataFrame, evaluation: Evaluation, options: Evaluatio
         row.append(Cell(NOTHING if cost is None or cost.flops is None else f"{cost.flops / 1e9:,.1f}"))
         row.append(Cell(NOTHING if cost is None else f"{costs.loc[model.name, 'seconds']:.3g}"))
         table.groups[0].append(row)
-    seconds = [f"{name} {cost.seconds:g}" for name, cost in published.items() if cost is not None]
+    # By the names of the published methods: a row's own network may be a smaller one.
+    seconds = {model.published: cost.seconds for model in options.models if (cost := published[model.name]) is not None}
     if seconds:
         table.notes.append(
             "Published seconds, for all 328 images of the paper's five sets on an NVIDIA Titan Xp: "
-            f"{', '.join(seconds)}."
+            f"{', '.join(f'{method} {spent:g}' for method, spent in seconds.items())}."
         )
     return table
 
