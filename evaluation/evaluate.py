@@ -86,16 +86,15 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
     """
     items = list(all_items(options.datasets, options.scale))
     _check_sizes(items, options)
-    ranks = Ranks()
-    device = ranks.device(pick_device(options.device))
-    generators = {model.name: load_model(model, options.scale, device) for model in options.models}
-    there = {name: generator for name, generator in generators.items() if generator is not None}
-    for model in options.models if ranks.is_main else ():
-        if generators[model.name] is None:
-            print(f"{model.name}: {model.weight_file} is not there; its row says so", file=sys.stderr)
-    measurer = Measurer(options, device, say=ranks.is_main)
-    log = ScoreLog(options.folder / "scores", ranks.rank)
-    with ExitStack() as held:
+    with Ranks() as ranks, ExitStack() as held:
+        device = ranks.device(pick_device(options.device))
+        generators = {model.name: load_model(model, options.scale, device) for model in options.models}
+        there = {name: generator for name, generator in generators.items() if generator is not None}
+        for model in options.models if ranks.is_main else ():
+            if generators[model.name] is None:
+                print(f"{model.name}: {model.weight_file} is not there; its row says so", file=sys.stderr)
+        measurer = Measurer(options, device, say=ranks.is_main)
+        log = ScoreLog(options.folder / "scores", ranks.rank)
         if ranks.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
         tasks, known = ranks.from_main(lambda: plan(items, there, options, measurer, log.read(), device))

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """This process among the others; one process alone needs no launcher.
+    """This process among the others, for as long as `with` holds; one process alone needs no launcher.
 
     Attributes:
         rank: its number, from 0; rank 0 plans and writes the tables.
@@ -24,9 +24,18 @@ class Ranks:
     def __init__(self) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = _rank()
-        if self.count > 1 and not dist.is_initialized():
+
+    def __enter__(self) -> Ranks:
+        if self.count > 1:
             # Only scores travel, so gloo does on GPUs too. A rank that is done waits for the slowest for hours.
             dist.init_process_group("gloo", timeout=timedelta(days=30))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if (
+            self.count > 1
+        ):  # torch's threads may abort a process that ends without, and the launcher then stops the others
+            dist.destroy_process_group()
 
     @property
     def is_main(self) -> bool:
