@@ -53,9 +53,10 @@ def interpolate(networks: Iterable[Generator], shares: list[float]) -> Generator
         networks: of equal options, taken one at a time; the first is changed and returned.
         shares: one for each network; their sum is 1.
     """
-    first, *others = networks
+    one_by_one = iter(networks)
+    first = next(one_by_one)
     sums = {name: tensor.double() * shares[0] for name, tensor in _weights(first)}
-    for network, share in zip(others, shares[1:], strict=True):
+    for network, share in zip(one_by_one, shares[1:], strict=True):
         for name, tensor in _weights(network):
             sums[name] += tensor.double() * share
     for name, tensor in _weights(first):
