@@ -32,9 +32,8 @@ class Ranks:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        if (
-            self.count > 1
-        ):  # torch's threads may abort a process that ends without, and the launcher then stops the others
+        # torch's threads may abort a process that ends without, and the launcher then stops the others.
+        if self.count > 1:
             dist.destroy_process_group()
 
     @property
