@@ -78,8 +78,8 @@ class Nothing(Codec):
     def describe(self) -> str:
         return "no compression"
 
-    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
-        return self._checked(image).copy(), b""
+    def compress(self, image: np.ndarray) -> np.ndarray:
+        return self._checked(image).copy()
 
     def _encode(self, image: np.ndarray) -> bytes:
         return _cv2_encode(self, ".png", image, [])
@@ -91,12 +91,12 @@ class Nothing(Codec):
 class _Cv2Codec(QualityCodec):
     """JPEG and WebP: encoded by OpenCV, decoded by Pillow, which gives the same pixels and refuses damage.
 
-    Bytes made a moment ago are not damaged: `roundtrip` stays within OpenCV, which is faster.
+    Bytes made a moment ago are not damaged: `compress` stays within OpenCV, which is faster.
     """
 
-    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+    def compress(self, image: np.ndarray) -> np.ndarray:
         data = self.encode(image)
-        return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), data
+        return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 _SUBSAMPLINGS = {
@@ -201,11 +201,11 @@ class Chain(Codec):
     def decode(self, data: bytes) -> np.ndarray:
         return self.codecs[-1].decode(data)
 
-    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
-        image, data = self._checked(image), b""
+    def compress(self, image: np.ndarray) -> np.ndarray:
+        image = self._checked(image)
         for codec in self.codecs:
-            image, data = codec.roundtrip(image)
-        return image, data
+            image = codec.compress(image)
+        return image
 
 
 _CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, Webp, Avif, Hevc, Hm)}

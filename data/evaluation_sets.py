@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.codecs import parse
+from data.compressed_file import NO_FILE, CompressedFile
 from data.options import EvaluationSetOptions, PhotoSetOptions
 from data.resize import imresize, modcrop
 from data.store import images_in
@@ -36,11 +37,15 @@ class EvaluationItem:
 
 @dataclass(frozen=True)
 class EvaluationPair:
-    """`lr` and `hr` (uint8 RGB, hr exactly scale times lr); bits per LR pixel where it was encoded here."""
+    """`lr` and `hr` (uint8 RGB, hr exactly scale times lr); bits per LR pixel where it was encoded here.
+
+    `file`: what `lr` was decoded from; nothing is known of it where it was not compressed.
+    """
 
     lr: np.ndarray
     hr: np.ndarray
     bits_per_pixel: float | None
+    file: CompressedFile = NO_FILE
 
 
 def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
@@ -78,7 +83,7 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
     if item.lr_path is not None:
         lr = read_image(item.lr_path)
         _check_sizes(lr.shape, hr.shape, scale, f"{item.lr_path} and {item.hr_path}")
-        return EvaluationPair(lr, _crop(hr, lr, scale), None)
+        return EvaluationPair(lr, _crop(hr, lr, scale), None, CompressedFile(item.lr_path.read_bytes()))
     if min(hr.shape[:2]) < scale:
         raise EvaluationSetError(f"{item.hr_path}: {hr.shape[0]}×{hr.shape[1]} is too small for ×{scale}")
     hr = modcrop(hr, scale)
@@ -88,7 +93,9 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
     codec = parse(item.compression)
     data = codec.encode(clean)
     lr = codec.decode(data)
-    return EvaluationPair(lr, _crop(hr, lr, scale), 8 * len(data) / (clean.shape[0] * clean.shape[1]))
+    return EvaluationPair(
+        lr, _crop(hr, lr, scale), 8 * len(data) / (clean.shape[0] * clean.shape[1]), CompressedFile(data)
+    )
 
 
 def all_items(sets: tuple[EvaluationSetOptions, ...], scale: int) -> Iterator[EvaluationItem]:

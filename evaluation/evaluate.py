@@ -158,7 +158,7 @@ def _run(
                 yield Restored(task, name, pictures[name], pair, task.earlier[name].seconds)
                 continue
             started = time.perf_counter()
-            sr = restore(generators[name], pair.lr, device)
+            sr = restore(generators[name], pair.lr, device, file=pair.file, consistency=name in consistent)
             yield Restored(task, name, sr, pair, time.perf_counter() - started)
 
     def finish(result: Restored) -> Record:
@@ -177,6 +177,7 @@ def _run(
         )
         return log.append(record)
 
+    consistent = {model.name for model in options.models if model.consistency}
     records = []
     total = sum(len(task.keys) for task in tasks)
     with tqdm(total=total, desc=options.name, unit="image", disable=None if ranks.is_main else True) as bar:

@@ -26,6 +26,9 @@ class ModelOptions(Section):
     weights: Path | None = None
     """Weights, where `generator` is left out: a file, or the name of weights that ship (`test.py restore --list`). A
     file that is not there yet makes a row that says so."""
+    consistency: bool = False
+    """At scale 1, bring what is restored of a JPEG into its cell: each DCT coefficient within half a step of the file's
+    (data/jpeg_cell.py). `test.py restore` does so by default."""
     published: str | None = None
     """Method of `evaluation/published.py` whose figures stand beside this row, where set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""

@@ -61,7 +61,7 @@ def plan(
 ) -> tuple[list[Task], list[Record]]:
     """What is to be done, and the records that need nothing; says on stderr what is taken over and what is not."""
     places = {record.place for record in records.values()}
-    facts = _Facts(generators, device)
+    facts = _Facts(generators, options, device)
     tasks, known, changed = [], [], 0
     for item in items:
         task = Task(item)
@@ -90,12 +90,14 @@ def plan(
 class _Facts:
     """Everything that determines what a model makes of an item, as plain data."""
 
-    def __init__(self, generators: dict[str, Generator], device: torch.device):
+    def __init__(self, generators: dict[str, Generator], options: EvaluationOptions, device: torch.device):
+        consistent = {model.name for model in options.models if model.consistency}
         self.models = {
             name: {
                 "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
                 "weights": _digest(generator),
                 "device": device_name(device),
+                **({"consistency": True} if name in consistent else {}),
             }
             for name, generator in generators.items()
         }

@@ -19,6 +19,7 @@ from models.discriminator import Discriminator, DiscriminatorOptions
 from models.generator import Generator, GeneratorOptions, count_parameters
 from models.rcan import RCAN
 from models.rdn import RDN
+from models.residual_unet import ResidualUNet
 from models.rrdbnet import RRDBNet, is_rrdbnet
 from models.spandrel_model import SpandrelModel, SpandrelOptions, recognise
 from models.vdsr import VDSR
@@ -89,6 +90,7 @@ __all__ = [
     "Generator",
     "GeneratorOptions",
     "RRDBNet",
+    "ResidualUNet",
     "SpandrelModel",
     "WeightsError",
     "build_generator",

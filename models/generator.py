@@ -44,6 +44,8 @@ class Generator(nn.Module):
     Options: ClassVar[type[GeneratorOptions]]
     trainable: ClassVar[bool] = True
     """Whether there are weights that training here could change."""
+    reads_steps: ClassVar[bool] = False
+    """Whether `forward(lr, steps)` also takes the quantisation steps of JPEG files, float `N×2` (0: unknown)."""
     reads_its_weights: ClassVar[bool] = False
     """Whether the constructor has read `options.weights`; else `models.load_weights` does."""
 

@@ -103,7 +103,7 @@ class Adversarial(Supervised):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """The generator's, and the means of D(hr) and D(sr); `batch` gains what the discriminator's update takes."""
-        sr = self.step(batch["lr"])
+        sr = self.restore(batch)
         # Frozen, it has no gradients to exchange.
         with self.runtime.accelerator.no_sync(self.judge):
             with torch.no_grad():
@@ -111,7 +111,7 @@ class Adversarial(Supervised):
             d_sr = self.judge(sr)
         mean_hr, mean_sr = (self.runtime.mean(logits.float().mean()) for logits in (d_hr, d_sr))
         batch.update(sr=sr.detach(), mean_hr=mean_hr, mean_sr=mean_sr.detach())
-        terms = self.compare(sr, batch["hr"])
+        terms = self.compare(sr, batch)
         terms["adversarial"] = self.gan.generator(d_sr, d_hr, mean_sr, mean_hr)
         return {"loss": sum(terms.values()), **terms, "d_hr": mean_hr, "d_sr": mean_sr}
 

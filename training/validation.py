@@ -116,7 +116,7 @@ class Validator:
     def _score(self, generator: Generator, item: EvaluationItem, pictures: dict) -> list[float]:
         """The metrics of the restored image, then those of what it was before."""
         pair = load(item, self.scale)
-        sr = restore(generator, pair.lr, self.runtime.device)
+        sr = restore(generator, pair.lr, self.runtime.device, file=pair.file)
         first = (item.set_name, item.compression) not in pictures
         if item not in self._before_scores or first:
             before = restore(self.bicubic, pair.lr)
