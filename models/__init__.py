@@ -15,7 +15,7 @@ from models.bicubic import Bicubic
 from models.checkpoints import WeightsError, about, load_weights
 from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
-from models.discriminator import Discriminator, DiscriminatorOptions
+from models.discriminator import Discriminator, DiscriminatorOptions, build_discriminator
 from models.generator import Generator, GeneratorOptions, count_parameters
 from models.rcan import RCAN
 from models.rdn import RDN
@@ -93,6 +93,7 @@ __all__ = [
     "ResidualUNet",
     "SpandrelModel",
     "WeightsError",
+    "build_discriminator",
     "build_generator",
     "count_parameters",
     "load_weights",

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from losses import AdversarialLossOptions, PerceptualLossOptions, PixelLossOptions, RelativisticAverageGAN
-from models import Discriminator, DiscriminatorOptions, Generator
+from models import DiscriminatorOptions, Generator, build_discriminator
 from training.optimizers import OptimizerOptions, build_optimizer, set_learning_rate
 from training.recipe import Batch, take_step
 from training.supervised import Supervised, SupervisedOptions
@@ -44,7 +44,7 @@ class AdversarialPerceptualLossOptions(PerceptualLossOptions):
 class AdversarialOptions(SupervisedOptions):
     """Losses of `adversarial` and its discriminator; the defaults are SubjectiveQE-ESRGAN's.
 
-    The generator's loss is `perceptual + pixel + adversarial`, and its `optimizer` is the stage's.
+    The generator's loss is `perceptual + lpips + pixel + adversarial`, and its `optimizer` is the stage's.
     """
 
     type: Literal["adversarial"] = "adversarial"  # type: ignore[assignment]
@@ -78,7 +78,7 @@ class Adversarial(Supervised):
     def __init__(self, options: AdversarialOptions, generator: Generator, stage: StageOptions, runtime: Runtime):
         super().__init__(options, generator, stage, runtime)
         self.gan = RelativisticAverageGAN(options.adversarial)
-        self.discriminator = runtime.place(Discriminator(options.discriminator))
+        self.discriminator = runtime.place(build_discriminator(options.discriminator))
         self.judge_options = options.optimizer or stage.optimizer
         optimizer = build_optimizer(self.judge_options, self.discriminator.parameters(), fused=runtime.fused)
         self.judge, self.judge_optimizer = runtime.prepare(self.discriminator, optimizer)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses import PerceptualLoss, PerceptualLossOptions, PixelLoss, PixelLossOptions
+from losses import LpipsLoss, LpipsLossOptions, PerceptualLoss, PerceptualLossOptions, PixelLoss, PixelLossOptions
 from models import Generator
 from training.recipe import Batch, OneStepRecipe, RecipeOptions
 
@@ -24,10 +24,12 @@ class SupervisedOptions(RecipeOptions):
     """Loss between pixels."""
     perceptual: PerceptualLossOptions | None = None
     """Loss between features of a classification network; null leaves it out."""
+    lpips: LpipsLossOptions | None = None
+    """LPIPS as a loss, by another backbone than the one it is measured by; null leaves it out."""
 
 
 class Supervised(OneStepRecipe):
-    """The generator's output against the HR patch: `pixel + perceptual`."""
+    """The generator's output against the HR patch: `pixel + perceptual + lpips`."""
 
     Options = SupervisedOptions
 
@@ -37,12 +39,16 @@ class Supervised(OneStepRecipe):
         self.balanced = options.pixel.balance > 0
         if options.perceptual is not None:
             self.losses["perceptual"] = PerceptualLoss(options.perceptual)
+        if options.lpips is not None:
+            self.losses["lpips"] = LpipsLoss(options.lpips)
         runtime.place(self.losses)
 
     @classmethod
     def check(cls, options: SupervisedOptions) -> None:
         if options.perceptual is not None:
             PerceptualLoss(options.perceptual)
+        if options.lpips is not None:
+            LpipsLoss(options.lpips)
 
     def make_step(self, generator: Generator) -> nn.Module:
         """The module whose forward is one optimiser step's computation, lr → sr; freezes what it does not use."""
@@ -55,8 +61,9 @@ class Supervised(OneStepRecipe):
     def compare(self, sr: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The weighted losses between output and HR patch, by name."""
         terms = {"pixel": self.losses["pixel"](sr, batch["hr"], self._before(batch))}
-        if "perceptual" in self.losses:
-            terms["perceptual"] = self.losses["perceptual"](sr, batch["hr"])
+        for name in ("perceptual", "lpips"):
+            if name in self.losses:
+                terms[name] = self.losses[name](sr, batch["hr"])
         return terms
 
     def _before(self, batch: Batch) -> Tensor | None:
