@@ -17,8 +17,9 @@ from data.compressed_file import NO_FILE, CompressedFile
 from data.jpeg_cell import MCU, JpegCell
 from data.quantisation import Steps
 from evaluation.complexity import activation_bytes
-from evaluation.tiles import MULTIPLE, Grid, blend, grid, regrouped
+from evaluation.tiles import MULTIPLE, Grid, blend, grid, regrouped, samples
 from models import Generator
+from models.global_average import held_averages
 from utils.errors import UserError
 from utils.memory import available_bytes
 
@@ -59,8 +60,10 @@ def restore(
 
 
 def run(generator: Generator, lr: Tensor, steps: Steps) -> Tensor:
-    """The generator's output for one image `1×3×h×w`; one that reads quantisation steps is given them."""
-    return generator(lr, torch.tensor([steps], device=lr.device)) if generator.reads_steps else generator(lr)
+    """The generator's output for parts of one image `N×3×h×w`; one that reads quantisation steps is given them."""
+    if not generator.reads_steps:
+        return generator(lr)
+    return generator(lr, torch.tensor([steps], device=lr.device).expand(len(lr), -1))
 
 
 def _agreeing(band: Tensor, cell: JpegCell, top: int = 0) -> Tensor:
@@ -83,8 +86,9 @@ class Restorer:
     """Restores images of any size and of 8 or 16 bits with one generator.
 
     An image goes through whole where memory allows it, else in tiles (evaluation/tiles.py): only a tile at a time
-    is on the device, and besides the image and its result one row of tiles is kept. A network that looks at the whole
-    image at once (`looks_at_whole`: CISRNet, RCAN, CISR-PSI) gives tiles another result than the whole.
+    is on the device, and besides the image and its result one row of tiles is kept. Where averages over all pixels are
+    what a network sees of the whole (channel attention: CISRNet, RCAN), those of samples of the image are taken first
+    and held for all tiles. CISR-PSI gives tiles another result than the whole.
 
     Args:
         generator: in eval mode, on `device`.
@@ -167,7 +171,7 @@ class Restorer:
     @property
     def note(self) -> str | None:
         """What to know of the image that was restored last, if anything."""
-        if self.tiles < 2 or not self.looks_at_whole:
+        if self.tiles < 2 or not self.looks_at_whole or self.generator.averages_can_be_held:
             return None
         return f"restored in {self.tiles} tiles by a network that looks at the whole image: seams may show"
 
@@ -215,8 +219,16 @@ class Restorer:
                 progress(done, tiles.count)
             return sr[0].cpu()
 
+        def look_at(sample: np.ndarray) -> None:
+            parts = torch.from_numpy(sample.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(top_value))
+            self._network(parts.to(self.device), file.steps)
+
         row = 0
-        with torch.inference_mode():
+        held = self.looks_at_whole and tiles.count > 1
+        with (
+            torch.inference_mode(),
+            held_averages(self.generator, look_at, samples(image, tiles)) if held else nullcontext(),
+        ):
             bands = blend(tile_at, tiles, scale)
             for band in bands if cell is None else regrouped(bands, MCU):
                 if cell is not None:

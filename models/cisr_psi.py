@@ -133,6 +133,11 @@ class CISRPSI(Generator):
         self.arm.prior.requires_grad_(False)
         self.rem.prior.requires_grad_(False)
 
+    @property
+    def averages_can_be_held(self) -> bool:
+        """False: the windows of the non-local operator depend on the image's size too."""
+        return False
+
     def forward(self, lr: Tensor) -> Tensor:
         """The last step's HR estimate. Shapes and range: see `Generator`."""
         return self.unfold(lr)[-1][1]

@@ -8,6 +8,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from models.global_average import GlobalAverage
+
 _LEAST_SIDE = 8
 
 
@@ -64,6 +66,12 @@ class Generator(nn.Module):
         Channel attention averages over all pixels; a generator with a non-local operator has it too.
         """
         return any(isinstance(module, nn.AdaptiveAvgPool2d) for module in self.modules())
+
+    @property
+    def averages_can_be_held(self) -> bool:
+        """Whether averages over all pixels are the only thing that tells tiles from the whole, and can be held."""
+        pools = [module for module in self.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
+        return bool(pools) and all(isinstance(pool, GlobalAverage) for pool in pools)
 
     @property
     def least_side(self) -> int:

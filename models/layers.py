@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.generator import GeneratorOptions
+from models.global_average import GlobalAverage
 
 
 def conv3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:
@@ -42,7 +43,7 @@ class ChannelAttention(nn.Module):
     def __init__(self, num_feat: int, reduction: int, *, bias: bool):
         super().__init__()
         self.weigh = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            GlobalAverage(),
             nn.Conv2d(num_feat, num_feat // reduction, 1, bias=bias),
             nn.ReLU(inplace=True),
             nn.Conv2d(num_feat // reduction, num_feat, 1, bias=bias),

@@ -8,6 +8,7 @@ from data.codecs import decode, encode
 from data.compressed_file import CompressedFile
 from evaluation.inference import Restorer, restore
 from models import build_generator
+from models.global_average import GlobalAverage, held_averages
 from utils.errors import UserError
 
 
@@ -73,3 +74,36 @@ def test_grey_stays_grey(photo, harmful):
         restored = Restorer(harmful)(image)
         assert (restored == restored[..., :1]).all() and (restored != image).any()
     assert (Restorer(harmful)(photo)[..., 0] != Restorer(harmful)(photo)[..., 1]).any()
+
+
+@pytest.mark.parametrize("type_", ["cisrnet", "rcan"])
+def test_tiles_are_weighed_by_averages_of_the_whole_image(photos, type_):
+    sizes = {"cisrnet": {"coarse_groups": 1, "coarse_blocks": 2, "fine_groups": 0}, "rcan": {"groups": 1, "blocks": 2}}
+    torch.manual_seed(0)
+    network = build_generator({"type": type_, "scale": 2, "num_feat": 8, "reduction": 2, **sizes[type_]}).eval()
+    image = photos["coffee"].copy()
+    half = image.shape[1] // 2
+    image[:, :half] //= 4  # a dark half: a tile of it has averages far from the image's
+    whole = Restorer(network, tile=512)(image).astype(int)
+    tiled = Restorer(network, tile=96, overlap=32)
+    held = tiled(image).astype(int)
+    assert tiled.tiles > 1 and tiled.note is None
+    own = np.concatenate([Restorer(network)(image[:, :half]), Restorer(network)(image[:, half:])], axis=1).astype(int)
+    assert np.abs(held - whole).mean() < 0.5 * np.abs(own - whole).mean()
+    assert np.array_equal(Restorer(network, tile=512)(image), whole)  # nothing is held any longer
+    assert not any(module.held for module in network.modules() if isinstance(module, GlobalAverage))
+
+
+def test_averages_are_held_in_the_order_of_the_calls():
+    average = GlobalAverage()
+    network = torch.nn.Sequential(average)
+    images = [torch.rand(2, 3, 4, 4) for _ in range(4)]
+
+    def run(pair):
+        return [average(image) for image in pair]
+
+    with held_averages(network, run, [images[:2], images[2:]]):
+        first, second = (average(torch.zeros(1, 3, 2, 2)) for _ in range(2))
+    for held, seen in ((first, images[::2]), (second, images[1::2])):
+        torch.testing.assert_close(held, torch.cat(seen).mean((0, 2, 3), keepdim=True))
+    assert torch.equal(average(images[0]), torch.nn.functional.adaptive_avg_pool2d(images[0], 1))
