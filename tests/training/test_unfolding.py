@@ -53,11 +53,17 @@ def snapshot(generator):
     return {name: tensor.clone() for name, tensor in generator.state_dict().items()}
 
 
-@pytest.mark.parametrize(("schedule", "late"), [("sound", 1.0), ("released", 0.1 + 0.2 * 7)])
-def test_lambda_rises_and_is_clamped_unless_released(schedule, late):
-    recipe, _ = make({"type": "unfolding", "lambda_every": 10, "schedule": schedule})
-    values = [recipe.options.weight_of_hr(iteration) for iteration in (0, 9, 10, 39, 79)]
-    assert values == pytest.approx([0.1, 0.1, 0.3, 0.7, late])
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("sound", [0.1, 0.1, 0.1, 0.3, 0.7, 0.9, 1.0]), ("released", [0.1, 0.1, 0.3, 0.3, 0.9, 0.9, 1.5])],
+)
+def test_lambda_rises_and_is_clamped_unless_released(schedule, expected):
+    """Released, with 500 iterations an epoch: 0.1 + 0.2 · (epoch // 20), the first epoch being 1."""
+    recipe, _ = make({"type": "unfolding", "schedule": schedule})
+    iterations = (0, 9499, 9500, 10000, 39500, 40000, 70000)
+    assert [recipe.options.weight_of_hr(iteration) for iteration in iterations] == pytest.approx(expected)
+    if schedule == "released":
+        assert expected == pytest.approx([0.1 + 0.2 * ((iteration // 500 + 1) // 20) for iteration in iterations])
 
 
 @pytest.mark.parametrize(("schedule", "steps", "expected"), [("sound", 3, 2), ("released", 3, 3), ("sound", 1, 1)])
