@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.codecs import parse
 from data.options import TrainDataOptions
-from data.resize import imresize_float
+from data.resize import imresize
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
 
@@ -27,7 +27,7 @@ class PatchDataset(Dataset):
     """LR and HR patches of a prepared store; sample k is a pure function of (seed, k).
 
     `dataset[k]` → `{"lr": p×p×3, "hr": (p·scale)×(p·scale)×3}`, uint8 RGB; `__getitems__` stacks a batch in front.
-    With `clean_lr`, also `"clean_lr"`: p×p×3 float32 on 0–255, MATLAB's bicubic of the HR patch, not rounded.
+    With `clean_lr`, also `"clean_lr"`: p×p×3 uint8, MATLAB's bicubic of the HR patch, halves rounded to even.
 
     Raises:
         StoreError: the store is not whole, or an image is smaller than a patch (named).
@@ -83,8 +83,8 @@ class PatchDataset(Dataset):
             lr[place], hr[place] = self._draw(k)
         batch = {"lr": torch.from_numpy(lr), "hr": torch.from_numpy(hr)}
         if self.clean_lr:
-            clean = np.stack([imresize_float(patch, 1 / self.scale) for patch in hr])
-            batch["clean_lr"] = torch.from_numpy(clean.astype(np.float32))
+            clean = np.stack([imresize(patch, 1 / self.scale, "to even") for patch in hr])
+            batch["clean_lr"] = torch.from_numpy(clean)
         return batch
 
     def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray]:

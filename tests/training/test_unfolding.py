@@ -1,6 +1,7 @@
 """CISR-PSI's two recipes: what is trained, how often, towards what."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch
 from data.datasets import PatchDataset
 from data.options import TrainDataOptions
 from data.prepare import prepare_for
-from data.resize import imresize_float
+from data.resize import imresize
 from models import build_generator
 from models.checkpoints import export_weights
 from training.options import StageOptions
 from training.recipes import RECIPES
 from utils.options import validate
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 SIZES = {"type": "cisr_psi", "scale": 2, "num_feat": 8, "reduction": 4, "arm_groups": 1, "rem_groups": 1, "blocks": 1}
 
 
@@ -124,9 +126,15 @@ def test_the_prior_is_trained_alone_and_both_operators_hold_it(batch):
     export_weights(generator, {})  # shared tensors are no obstacle
 
 
-def test_the_clean_lr_patch_is_the_unrounded_bicubic_of_the_hr_patch(photo_folder, tmp_path):
+def test_the_clean_lr_patch_is_the_bicubic_of_the_hr_patch(photo_folder, tmp_path):
     options = TrainDataOptions(hr=photo_folder, prepared=tmp_path / "s", compressions=("jpeg10",), patch_size=12)
     prepare_for(options, 2, jobs=1, progress=False)
     sample = PatchDataset(options, 2, 0, clean_lr=True)[4]
-    assert sample["clean_lr"].dtype == torch.float32
-    np.testing.assert_allclose(sample["clean_lr"], imresize_float(sample["hr"].numpy(), 0.5), atol=1e-4)
+    assert sample["clean_lr"].dtype == torch.uint8
+    np.testing.assert_array_equal(sample["clean_lr"], imresize(sample["hr"].numpy(), 0.5, "to even"))
+
+
+def test_the_clean_lr_patch_is_the_released_programs():
+    run = np.load(GOLDEN / "training" / "cisr_psi_unfolding_x2.npz")
+    for hr, clean in zip(run["hr"].reshape(-1, 24, 24, 3), run["clean_lr"].reshape(-1, 12, 12, 3), strict=True):
+        np.testing.assert_array_equal(imresize(hr, 0.5, "to even"), clean)
