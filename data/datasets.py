@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from data.codecs import Codec, parse
 from data.options import TrainDataOptions
 from data.quantisation import UNKNOWN, Steps, steps_of
-from data.resize import imresize_float
+from data.resize import imresize
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
 
@@ -29,7 +29,7 @@ class PatchDataset(Dataset):
     """LR and HR patches of a prepared store; sample k is a pure function of (seed, k).
 
     `dataset[k]` → `{"lr": p×p×3, "hr": (p·scale)×(p·scale)×3}`, uint8 RGB; `__getitems__` stacks a batch in front.
-    With `clean_lr`, also `"clean_lr"`: p×p×3 float32 on 0–255, MATLAB's bicubic of the HR patch, not rounded.
+    With `clean_lr`, also `"clean_lr"`: p×p×3 uint8, MATLAB's bicubic of the HR patch, halves rounded to even.
     With `steps`, also `"steps"`: float32 [luma, chroma], the mean quantisation steps of the patch's JPEG, 0 where they
     are not known (another codec) or hidden (`options.hide_steps`).
 
@@ -92,8 +92,8 @@ class PatchDataset(Dataset):
         if self.steps:
             batch["steps"] = torch.from_numpy(steps)
         if self.clean_lr:
-            clean = np.stack([imresize_float(patch, 1 / self.scale) for patch in hr])
-            batch["clean_lr"] = torch.from_numpy(clean.astype(np.float32))
+            clean = np.stack([imresize(patch, 1 / self.scale, "to even") for patch in hr])
+            batch["clean_lr"] = torch.from_numpy(clean)
         return batch
 
     def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray, Steps]:
