@@ -43,7 +43,7 @@ def blocking_effect(y: Tensor) -> float:
     ends (columns 7 and 8, 15 and 16, …); D_c is that of all other neighbours. BEF = η·(D_b − D_c) where D_b is the
     larger, else 0; η = log2(8) / log2(the smaller side).
 
-    Where a side is no multiple of 8, the programs behind some papers divide the sum of D_b by the number of whole blocks
+    Where a side is no multiple of 8, the programs behind some papers divide the sum of D_b by the count of whole blocks
     less one; here it is a plain mean.
     """
     at_blocks, elsewhere = [], []
