@@ -56,7 +56,12 @@ class Codec(ABC):
 
     def compress(self, image: np.ndarray) -> np.ndarray:
         """Return `decode(encode(image))`. Raises CodecError as they do."""
-        return self.decode(self.encode(image))
+        return self.roundtrip(image)[0]
+
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+        """Return `compress(image)` and the bytes it was decoded from; none where nothing was encoded."""
+        data = self.encode(image)
+        return self.decode(data), data
 
     @abstractmethod
     def _encode(self, image: np.ndarray) -> bytes:

@@ -3,7 +3,8 @@
 A spec is one of
 
     none                                   no compression (encoded as PNG)
-    jpegQ   1 to 100                       4:2:0, baseline, by OpenCV: the same bytes as Pillow's
+    jpegQ   1 to 100                       4:2:0, baseline, by OpenCV: the same bytes as Pillow's;
+                                           jpegQ:444 and jpegQ:422 keep more of the chroma
     webpQ   1 to 100                       lossy, by OpenCV: the same bytes as Pillow's with method=4
     avifQ   0 to 100                       4:2:0, by Pillow; its bytes change with Pillow's version
     hevcQP  0 to 51, also hevcQPfull       all-intra 4:4:4 by x265: see data/hevc.py
@@ -77,8 +78,8 @@ class Nothing(Codec):
     def describe(self) -> str:
         return "no compression"
 
-    def compress(self, image: np.ndarray) -> np.ndarray:
-        return self._checked(image).copy()
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+        return self._checked(image).copy(), b""
 
     def _encode(self, image: np.ndarray) -> bytes:
         return _cv2_encode(self, ".png", image, [])
@@ -90,25 +91,40 @@ class Nothing(Codec):
 class _Cv2Codec(QualityCodec):
     """JPEG and WebP: encoded by OpenCV, decoded by Pillow, which gives the same pixels and refuses damage.
 
-    Bytes made a moment ago are not damaged: `compress` stays within OpenCV, which is faster.
+    Bytes made a moment ago are not damaged: `roundtrip` stays within OpenCV, which is faster.
     """
 
-    def compress(self, image: np.ndarray) -> np.ndarray:
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
         data = self.encode(image)
-        return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), data
+
+
+_SUBSAMPLINGS = {
+    "420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    "422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+}
 
 
 @dataclass(frozen=True)
 class Jpeg(_Cv2Codec):
+    """`subsampling`: of the chroma, as the standard writes it without its colons."""
+
+    subsampling: str = "420"
+
     name, lowest, highest = "jpeg", 1, 100
     title = "JPEG quality"
 
+    def __str__(self) -> str:
+        return super().__str__() + (f":{self.subsampling}" if self.subsampling != "420" else "")
+
     def encoder(self) -> str:
-        return f"4:2:0, baseline (OpenCV {cv2.__version__})"
+        return f"{':'.join(self.subsampling)}, baseline (OpenCV {cv2.__version__})"
 
     def _encode(self, image: np.ndarray) -> bytes:
         _check_side(self, image, 65500)
-        return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SUBSAMPLINGS[self.subsampling]]
+        return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality, *sampling])
 
     def decode(self, data: bytes) -> np.ndarray:
         return decode_still(self, data, "JPEG")
@@ -185,16 +201,16 @@ class Chain(Codec):
     def decode(self, data: bytes) -> np.ndarray:
         return self.codecs[-1].decode(data)
 
-    def compress(self, image: np.ndarray) -> np.ndarray:
-        image = self._checked(image)
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+        image, data = self._checked(image), b""
         for codec in self.codecs:
-            image = codec.compress(image)
-        return image
+            image, data = codec.roundtrip(image)
+        return image, data
 
 
 _CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, Webp, Avif, Hevc, Hm)}
 _NUMBER = "(0|[1-9][0-9]{0,2})"
-_SPEC = re.compile(rf"([a-z]+?){_NUMBER}(?:\.\.{_NUMBER})?(full)?")
+_SPEC = re.compile(rf"([a-z]+?){_NUMBER}(?:\.\.{_NUMBER})?(full)?(?::([0-9]{{3}}))?")
 
 
 def _parse_one(text: str) -> Codec:
@@ -203,15 +219,20 @@ def _parse_one(text: str) -> Codec:
     match = _SPEC.fullmatch(text)
     if match is None:
         raise CodecError("a codec's name and a number are needed")
-    name, low, high, full = match.groups()
+    name, low, high, full, subsampling = match.groups()
     if name not in _CODECS:
         raise CodecError(f"no codec is called {name}")
     quality = int(low) if high is None else Range(int(low), int(high))
-    if not full:
-        return _CODECS[name](quality)
-    if not issubclass(_CODECS[name], Hevc):
-        raise CodecError(f"{name} has no 'full'")
-    return _CODECS[name](quality, full_range=True)
+    settings: dict[str, bool | str] = {}
+    if full:
+        if not issubclass(_CODECS[name], Hevc):
+            raise CodecError(f"{name} has no 'full'")
+        settings["full_range"] = True
+    if subsampling:
+        if _CODECS[name] is not Jpeg or subsampling not in _SUBSAMPLINGS:
+            raise CodecError(f"subsampling is for jpeg, and one of {', '.join(_SUBSAMPLINGS)}")
+        settings["subsampling"] = subsampling
+    return _CODECS[name](quality, **settings)
 
 
 def _mistake(given: object, why: str) -> CodecError:
@@ -219,8 +240,8 @@ def _mistake(given: object, why: str) -> CodecError:
     known = ", ".join(f"{codec.name} {codec.lowest} to {codec.highest}" for codec in _CODECS.values())
     return CodecError(
         f"{text if len(text) <= 60 else text[:57] + '...'} is not a compression ({why}): write none, or a "
-        f"codec and its number as in jpeg40 ({known}), jpeg10..95 for a range, hevc37full or hm37full for "
-        "full-range colours, jpeg40>webp30 for one after the other"
+        f"codec and its number as in jpeg40 ({known}), jpeg10..95 for a range, jpeg40:444 for full chroma, hevc37full "
+        "or hm37full for full-range colours, jpeg40>webp30 for one after the other"
     )
 
 

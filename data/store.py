@@ -77,7 +77,7 @@ def distinct_names(folders: list[Path]) -> list[str]:
 
 def leaf(store: Path, scale: int, spec: str) -> Path:
     """The folder of one kind of image: HR (scale 0), or LR at a scale with a compression (`none`: clean)."""
-    return store / "hr" if scale == 0 else store / f"x{scale}" / spec.replace(">", "+")
+    return store / "hr" if scale == 0 else store / f"x{scale}" / spec.replace(">", "+").replace(":", "-")
 
 
 def map_path(folder: Path, name: str) -> Path:

@@ -36,7 +36,8 @@ def specs(draw, fixed: bool = False) -> str:
     for name in draw(st.lists(st.sampled_from(sorted(LIMITS)), min_size=1, max_size=3)):
         low, high = sorted(draw(st.tuples(*[st.integers(*LIMITS[name])] * 2)))
         number = f"{low}" if fixed or low == high or draw(st.booleans()) else f"{low}..{high}"
-        parts.append(name + number + ("full" if name in ("hevc", "hm") and draw(st.booleans()) else ""))
+        full = "full" if name in ("hevc", "hm") and draw(st.booleans()) else ""
+        parts.append(name + number + full + (draw(st.sampled_from(["", ":444", ":422"])) if name == "jpeg" else ""))
     return ">".join(parts)
 
 
@@ -49,6 +50,8 @@ def specs(draw, fixed: bool = False) -> str:
         ("none", Nothing()),
         ("jpeg10", Jpeg(10)),
         ("jpeg100", Jpeg(100)),
+        ("jpeg30:444", Jpeg(30, subsampling="444")),
+        ("jpeg5..60:422", Jpeg(Range(5, 60), subsampling="422")),
         ("webp1", Webp(1)),
         ("avif0", Avif(0)),
         ("hevc37", Hevc(37)),
@@ -339,3 +342,31 @@ def test_descriptions_name_encoder_and_settings():
     assert cv2.__version__ in parse("jpeg40").describe()
     for spec in (*STILL, "hevc37full", "jpeg10..95"):
         assert isinstance(parse(spec), Codec) and len(parse(spec).describe().splitlines()) == 1
+
+
+def test_subsampling_is_what_the_file_says() -> None:
+    for spec, factors in {"jpeg30": (2, 2), "jpeg30:420": (2, 2), "jpeg30:422": (2, 1), "jpeg30:444": (1, 1)}.items():
+        with Image.open(io.BytesIO(encode(PHOTO, spec))) as image:
+            assert image.layer[0][1:3] == factors, spec
+    assert str(parse("jpeg30:420")) == "jpeg30"  # one compression, one name
+
+
+def test_pillow_makes_the_same_bytes_at_each_subsampling() -> None:
+    for subsampling in ("444", "422", "420"):
+        file = io.BytesIO()
+        Image.fromarray(PHOTO).save(file, "JPEG", quality=40, subsampling=":".join(subsampling))
+        assert file.getvalue() == encode(PHOTO, f"jpeg40:{subsampling}")
+
+
+@pytest.mark.parametrize("spec", ["jpeg30:411", "webp30:444", "jpeg30:44", "hevc37:444", "none:444"])
+def test_other_subsamplings_are_refused(spec: str) -> None:
+    with pytest.raises(CodecError) as error:
+        parse(spec)
+    assert_one_line(error)
+
+
+@pytest.mark.parametrize("spec", ["jpeg40:444", "webp30", "none", "jpeg60>webp30", "hevc37"])
+def test_roundtrip_gives_pixels_and_their_bytes(spec: str) -> None:
+    pixels, data = parse(spec).roundtrip(PHOTO)
+    assert np.array_equal(pixels, compress(PHOTO, spec))
+    assert np.array_equal(pixels, decode(data, spec)) if data else spec == "none"
