@@ -108,6 +108,11 @@ class QualityCodec(Codec):
     def __str__(self) -> str:
         return f"{self.name}{self.quality}"
 
+    @property
+    def family(self) -> str:
+        """The spec without its quality: `jpeg`, `jpeg:444`, `hevcfull`."""
+        return str(self).replace(str(self.quality), "", 1)
+
     @abstractmethod
     def encoder(self) -> str:
         """Return settings, encoder and version: what `describe` says beside the quality."""

@@ -41,13 +41,14 @@ class EvaluationItem:
 
 @dataclass(frozen=True)
 class EvaluationPair:
-    """`lr` and `hr` (uint8 RGB, hr exactly scale times lr); the bytes of the compressed LR image, and their bits per
-    pixel, where it was encoded here.
+    """`lr` and `hr` (uint8 RGB, hr exactly scale times lr), and where it was encoded here the LR image's bits per pixel
+    and the bytes of its file; `compression` as in the item.
     """
 
     lr: np.ndarray
     hr: np.ndarray
     bits_per_pixel: float | None
+    compression: str = "as is"
     encoded: bytes | None = None
 
 
@@ -100,11 +101,11 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
     hr = modcrop(hr, scale)
     clean = imresize(hr, 1 / scale) if scale > 1 else hr
     if item.compression == "none":
-        return EvaluationPair(clean, hr, None)
+        return EvaluationPair(clean, hr, None, item.compression)
     codec = parse(item.compression)
     lr, data = (codec.of_grey() if item.grey else codec).roundtrip(clean)
     hr = _crop(codec.original_of(hr), lr, scale)
-    return EvaluationPair(lr, hr, 8 * len(data) / (lr.shape[0] * lr.shape[1]), data)
+    return EvaluationPair(lr, hr, 8 * len(data) / (lr.shape[0] * lr.shape[1]), item.compression, data)
 
 
 def _read(path: Path, grey: Grey | None) -> np.ndarray:

@@ -11,12 +11,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from utils.errors import UserError
+from utils.options import Section
 
 Interpolation = Literal["pchip", "cubic"]
 LEAST_POINTS = 4
 """Points that a curve must have: as many as a cubic has coefficients."""
+
+
+class BdOptions(Section):
+    """Bjøntegaard's differences of all rows against one, for sets with four or more qualities of a codec."""
+
+    against: str = Field(min_length=1)
+    """The row that the others are compared with: a model's name."""
+    interpolation: Interpolation = "pchip"
+    """`pchip`: piecewise, as the JVET test conditions; `cubic`: one polynomial of third degree, as in VCEG-M33."""
 
 
 class BjontegaardError(UserError):

@@ -89,9 +89,7 @@ def _panels(
             codec = None if dataset.lr is not None else parse(compression)
             rows = known[(known["dataset"] == dataset.name) & (known["compression"] == compression)]
             if isinstance(codec, QualityCodec) and len(rows):
-                # `hevcfull` is another codec than `hevc`, and `jpeg:444` another than `jpeg`.
-                family = compression.replace(str(codec.quality), "", 1)
-                found.setdefault((dataset.name, family), {})[codec] = rows
+                found.setdefault((dataset.name, codec.family), {})[codec] = rows
     return {
         place: dict(sorted(qualities.items(), key=lambda item: item[0].quality))
         for place, qualities in found.items()
