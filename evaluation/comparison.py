@@ -49,7 +49,10 @@ def quoted(
         return None
     # The papers' HEVC is named by its QP; whose encoder it was is in the row's caveat.
     compression = compression.replace("hm", "hevc")
-    row = lookup(model.published, dataset.name, options.scale, compression, dataset.grey or "colour")
+    # A set may stand twice in a table, in colour and grey: its folder has the papers' name then.
+    names = (dataset.name, dataset.hr.name)
+    rows = [lookup(model.published, name, options.scale, compression, dataset.grey or "colour") for name in names]
+    row = rows[0] or rows[1]
     if row is None or row.convention != _convention(options, measure, dataset):
         return None
     if measure in _OF_Y and options.shaved != (options.scale if options.scale > 1 else 0):

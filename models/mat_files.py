@@ -126,8 +126,10 @@ def _layers(file, h5py, budget: int) -> dict[str, Tensor]:
             budget -= 8 * values.size
             tensors.append(values)
         kernels, bias = tensors
+        if kernels.ndim == 3:
+            kernels = kernels[None]  # MATLAB drops a last axis of 1: the one output
         if kernels.ndim != 4:
-            raise MatFileError(f"layer {number} has a kernel of {kernels.ndim} axes, not 4")
+            raise MatFileError(f"layer {number} has a kernel of {kernels.ndim} axes, not 3 or 4")
         state[f"layers.{number}.weight"] = _tensor(kernels.swapaxes(2, 3))  # MATLAB's columns come first
         state[f"layers.{number}.bias"] = _tensor(bias.ravel())
         number += 1

@@ -28,9 +28,10 @@ def dncnn_file(path, kernels, biases, **changes):
         references = file.create_group("#refs#")
         layers = []
         for number, (kernel, bias) in enumerate(zip(kernels, biases)):
+            stored = kernel.transpose(0, 1, 3, 2)  # HWIO in MATLAB, so OIWH here
+            stored = stored[0] if len(stored) == 1 else stored  # MATLAB drops a last axis of 1
             tensors = [
-                # HWIO in MATLAB, so OIWH here; small ones are stored plain, larger ones deflated.
-                references.create_dataset(f"w{number}", data=kernel.transpose(0, 1, 3, 2), compression="gzip"),
+                references.create_dataset(f"w{number}", data=stored, compression="gzip"),
                 references.create_dataset(f"b{number}", data=bias[None]),
             ]
             layer = references.create_group(f"l{number}")
@@ -134,7 +135,7 @@ def remade(file, name, **values):
         # Nothing is written of a data set without values: it costs no bytes, and reads as zeros.
         (lambda f: _point(f, f["#refs#"].create_dataset("x", (1 << 20, 1 << 10, 3, 3), "f4", chunks=True)), "own size"),
         (lambda f: _point(f, f["#refs#"].create_dataset("x", (6, 1, 3, 3), "i4")), "type int32"),
-        (lambda f: _point(f, f["#refs#"].create_dataset("x", (6, 3, 3), "f4")), "3 axes"),
+        (lambda f: _point(f, f["#refs#"].create_dataset("x", (6, 9), "f4")), "2 axes"),
         (lambda f: _point(f, f["#refs#"].create_dataset("x", data=np.full((6, 1, 3, 3), np.nan, "f4"))), "not finite"),
         (lambda f: _point(f, f["#refs#"].create_group("x")), "missing"),
         (
