@@ -19,10 +19,11 @@ MOST_SHIFTED = 63  # pixels: one less than HEVC's largest block
 
 @dataclass(frozen=True)
 class Shift:
-    """The picture moves down and to the right against the block grid of the encoders that follow.
+    """So many rows and columns are cut off at the top and the left, as if a photo were cropped before it is posted
+    again: the blocks of the encoder before it then lie at another place than those of the one behind.
 
-    As many rows and columns are put before it, which repeat its edge, and are cut off again behind the last encoder
-    (or before a resize): the size stays, and the bytes count the strip. Either number may be a range.
+    What is cut off was put there before the first encoder, a repetition of the edge, so the picture keeps its size and
+    place, and the last file's blocks begin at its corner. Either number may be a range.
     """
 
     down: int | Range
@@ -54,7 +55,7 @@ class Shift:
 
     def describe(self) -> str:
         """As `Codec.describe`."""
-        return f"moved by {self.down} rows and {self.right} columns against the block grid"
+        return f"{self.down} rows and {self.right} columns cut off"
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,9 @@ class Chain(Codec):
     def __post_init__(self) -> None:
         if not isinstance(self.steps[-1], Codec):
             raise CodecError("a shift or a resize needs a codec behind it")
+        around = zip((None, *self.steps), self.steps, self.steps[1:])
+        if any(isinstance(step, Shift) and not isinstance(before, Codec) for before, step, _ in around):
+            raise CodecError("a shift needs a codec right before it")
 
     def __str__(self) -> str:
         return ">".join(map(str, self.steps))
@@ -142,21 +146,28 @@ class Chain(Codec):
         return image
 
     def decode(self, data: bytes) -> np.ndarray:
-        """The picture that the last encoder was given: with the strip of a shift, which only `roundtrip` cuts off."""
         return self.steps[-1].decode(data)
 
     def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
-        image, data = self._checked(image), b""
-        down = right = 0
-        for step in self.steps:
+        image, data = self._room(self._checked(image), 0), b""
+        for place, step in enumerate(self.steps, start=1):
             if isinstance(step, Shift):
-                image = np.pad(image, ((step.down, 0), (step.right, 0), (0, 0)), mode="edge")
-                down, right = down + step.down, right + step.right
+                image = np.ascontiguousarray(image[step.down :, step.right :])
             elif isinstance(step, Resize):
-                image, down, right = step(image[down:, right:]), 0, 0
+                image = self._room(step(image), place)
             else:
                 image, data = step.roundtrip(image)
-        return np.ascontiguousarray(image[down:, right:]), data
+        return image, data
+
+    def _room(self, image: np.ndarray, place: int) -> np.ndarray:
+        """With the rows and columns that the shifts from a place on, up to the next resize, will cut off."""
+        down = right = 0
+        for step in self.steps[place:]:
+            if isinstance(step, Resize):
+                break
+            if isinstance(step, Shift):
+                down, right = down + step.down, right + step.right
+        return np.pad(image, ((down, 0), (right, 0), (0, 0)), mode="edge") if down or right else image
 
     def _encode(self, image: np.ndarray) -> bytes:
         return self.roundtrip(image)[1]

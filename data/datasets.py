@@ -8,12 +8,14 @@ import os
 import signal
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from data.codecs import parse
+from data.codecs import Codec, parse
 from data.options import TrainDataOptions
+from data.quantisation import UNKNOWN, Steps, steps_of
 from data.resize import imresize_float
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
@@ -28,14 +30,18 @@ class PatchDataset(Dataset):
 
     `dataset[k]` → `{"lr": p×p×3, "hr": (p·scale)×(p·scale)×3}`, uint8 RGB; `__getitems__` stacks a batch in front.
     With `clean_lr`, also `"clean_lr"`: p×p×3 float32 on 0–255, MATLAB's bicubic of the HR patch, not rounded.
+    With `steps`, also `"steps"`: float32 [luma, chroma], the mean quantisation steps of the patch's JPEG, 0 where they
+    are not known (another codec) or hidden (`options.hide_steps`).
 
     Raises:
         StoreError: the store is not whole, or an image is smaller than a patch (named).
         ImageError: the HR folder is missing or empty.
     """
 
-    def __init__(self, options: TrainDataOptions, scale: int, seed: int, *, clean_lr: bool = False):
-        self.options, self.scale, self.seed, self.clean_lr = options, scale, seed, clean_lr
+    def __init__(
+        self, options: TrainDataOptions, scale: int, seed: int, *, clean_lr: bool = False, steps: bool = False
+    ):
+        self.options, self.scale, self.seed, self.clean_lr, self.steps = options, scale, seed, clean_lr, steps
         self.codecs = [parse(spec) for spec in options.compressions]
         self.on_the_fly = options.compress == "on_the_fly"
         specs = ["none"] if self.on_the_fly else [str(codec) for codec in self.codecs]
@@ -79,36 +85,46 @@ class PatchDataset(Dataset):
         side = self.options.patch_size
         lr = np.empty((len(ks), side, side, 3), np.uint8)
         hr = np.empty((len(ks), side * self.scale, side * self.scale, 3), np.uint8)
+        steps = np.empty((len(ks), 2), np.float32)
         for place, k in enumerate(ks):
-            lr[place], hr[place] = self._draw(k)
+            lr[place], hr[place], steps[place] = self._draw(k)
         batch = {"lr": torch.from_numpy(lr), "hr": torch.from_numpy(hr)}
+        if self.steps:
+            batch["steps"] = torch.from_numpy(steps)
         if self.clean_lr:
             clean = np.stack([imresize_float(patch, 1 / self.scale) for patch in hr])
             batch["clean_lr"] = torch.from_numpy(clean.astype(np.float32))
         return batch
 
-    def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray, Steps]:
         image = image_of_sample(self.seed, k, len(self.names))
         height, width = self.sizes[image]
         side, scale = self.options.patch_size, self.scale
         rng = sample_generator(self.seed, k)
         u = rng.random(6)  # one call: the draws of a sample cost more than its copies
         choice, top, left = (int(x * n) for x, n in zip(u, (len(self.codecs), height - side + 1, width - side + 1)))
+        grey = self.options.grey > 0 and rng.random() < self.options.grey
+        hidden = self.options.hide_steps > 0 and rng.random() < self.options.hide_steps
+        codec = self.codecs[choice].draw(rng)
         if self.on_the_fly:
-            lr = self._compressed_region(image, top, left, self.codecs[choice].draw(rng), rng)
+            lr = self._compressed_region(image, top, left, codec, rng, grey=grey)
         else:
             lr = self._map(self.lr_folders[choice], image)[top : top + side, left : left + side]
         top, left, side = top * scale, left * scale, side * scale
         hr = self._map(self.hr_folder, image)[top : top + side, left : left + side]
+        if grey:
+            hr = _grey(hr)
         if self.options.flip and u[3] < 0.5:
             lr, hr = lr[:, ::-1], hr[:, ::-1]
         if self.options.flip and u[4] < 0.5:
             lr, hr = lr[::-1], hr[::-1]
         if self.options.rotate and u[5] < 0.5:
             lr, hr = lr.swapaxes(0, 1), hr.swapaxes(0, 1)
-        return lr, hr
+        return lr, hr, UNKNOWN if hidden or not self.steps else steps_of(codec)
 
-    def _compressed_region(self, image: int, top: int, left: int, codec, rng: np.random.Generator) -> np.ndarray:
+    def _compressed_region(
+        self, image: int, top: int, left: int, codec: Codec, rng: np.random.Generator, *, grey: bool
+    ) -> np.ndarray:
         """The patch out of a compressed region that starts up to a block before it and ends up to a block after."""
         clean = self._map(self.lr_folders[0], image)
         side = self.options.patch_size
@@ -117,7 +133,8 @@ class PatchDataset(Dataset):
         # Whole blocks beyond the patch too, as inside an image; at its right and bottom edge the region just ends.
         bottom = y + -(-(top + side - y) // BLOCK) * BLOCK
         right = x + -(-(left + side - x) // BLOCK) * BLOCK
-        region = codec.compress(np.ascontiguousarray(clean[y:bottom, x:right]))
+        region = np.ascontiguousarray(clean[y:bottom, x:right])
+        region = codec.compress(_grey(region) if grey else region)
         return region[top - y : top - y + side, left - x : left - x + side]
 
     def _map(self, folder: Path, image: int) -> np.ndarray:
@@ -126,6 +143,11 @@ class PatchDataset(Dataset):
         if pixels is None:
             pixels = self._maps[path] = open_map(path)
         return pixels
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """The JPEG luma of an uint8 h×w×3 image, in all three channels."""
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
 def image_names(options: TrainDataOptions) -> list[str]:
@@ -175,8 +197,6 @@ def _end_workers() -> None:
 
 
 def _start_worker(_number: int) -> None:
-    import cv2
-
     # Ctrl-C, and a scheduler's SIGTERM, reach the whole process group. The training process decides what they mean, and
     # needs its batches to finish the iteration; a worker leaves when it is told to, or at a second SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

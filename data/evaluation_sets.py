@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.codecs import parse
+from data.compressed_file import NO_FILE, CompressedFile
 from data.grey import Grey, to_grey
 from data.options import EvaluationSetOptions, PhotoSetOptions
 from data.resize import imresize, modcrop
@@ -41,15 +42,16 @@ class EvaluationItem:
 
 @dataclass(frozen=True)
 class EvaluationPair:
-    """`lr` and `hr` (uint8 RGB, hr exactly scale times lr), and where it was encoded here the LR image's bits per pixel
-    and the bytes of its file; `compression` as in the item.
+    """`lr` and `hr` (uint8 RGB, hr exactly scale times lr); bits per LR pixel where it was encoded here.
+
+    `file`: what `lr` was decoded from; nothing is known of it where it was not compressed. `compression`: the item's.
     """
 
     lr: np.ndarray
     hr: np.ndarray
     bits_per_pixel: float | None
+    file: CompressedFile = NO_FILE
     compression: str = "as is"
-    encoded: bytes | None = None
 
 
 def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
@@ -95,17 +97,18 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
     if item.lr_path is not None:
         lr = _read(item.lr_path, item.grey)
         _check_sizes(lr.shape, hr.shape, scale, f"{item.lr_path} and {item.hr_path}")
-        return EvaluationPair(lr, _crop(hr, lr, scale), None)
+        return EvaluationPair(lr, _crop(hr, lr, scale), None, CompressedFile(item.lr_path.read_bytes()))
     if min(hr.shape[:2]) < scale:
         raise EvaluationSetError(f"{item.hr_path}: {hr.shape[0]}×{hr.shape[1]} is too small for ×{scale}")
     hr = modcrop(hr, scale)
     clean = imresize(hr, 1 / scale) if scale > 1 else hr
     if item.compression == "none":
-        return EvaluationPair(clean, hr, None, item.compression)
+        return EvaluationPair(clean, hr, None, compression=item.compression)
     codec = parse(item.compression)
     lr, data = (codec.of_grey() if item.grey else codec).roundtrip(clean)
     hr = _crop(codec.original_of(hr), lr, scale)
-    return EvaluationPair(lr, hr, 8 * len(data) / (lr.shape[0] * lr.shape[1]), item.compression, data)
+    rate = 8 * len(data) / (lr.shape[0] * lr.shape[1])
+    return EvaluationPair(lr, hr, rate, CompressedFile(data), item.compression)
 
 
 def _read(path: Path, grey: Grey | None) -> np.ndarray:

@@ -47,12 +47,19 @@ class TrainDataOptions(Section):
     """Flip patches horizontally and vertically at random."""
     rotate: bool = True
     """Rotate patches by 90° at random."""
+    grey: float = Field(default=0.0, ge=0, le=1)
+    """Share of patches that are made grey before they are compressed; `compress: on_the_fly` only."""
+    hide_steps: float = Field(default=0.0, ge=0, le=1)
+    """Share of JPEG patches whose quantisation is hidden from a network that reads it, as in a file that was decoded
+    and saved as another format."""
     workers: int | None = Field(default=None, ge=0)
     """Loader processes per rank; 0 loads in the training process; null: one per spare core, 1 to 4."""
 
     @model_validator(mode="after")
     def _specs(self) -> TrainDataOptions:
         _parsed(self.compressions, ranges=self.compress == "on_the_fly", training=True)
+        if self.grey and self.compress != "on_the_fly":
+            raise ValueError("grey: patches are stored compressed already; set compress: on_the_fly")
         if self.hr is None and self.prepared is None:
             raise ValueError("hr: give a folder of HR images, or under `prepared` a store that holds them")
         return self

@@ -33,6 +33,9 @@ class ModelOptions(Section):
     the quality of a compression: a network for each, where its file is there."""
     program: ProgramOptions | None = None
     """A program of others in place of a network; where it fails, the row says so."""
+    consistency: bool = False
+    """At scale 1, bring what is restored of a JPEG into its cell: each DCT coefficient within half a step of the file's
+    (data/jpeg_cell.py). `test.py restore` does so by default."""
     published: str | None = None
     """Method of `evaluation/published.py` whose figures stand beside this row, where set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""

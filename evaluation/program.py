@@ -77,12 +77,12 @@ class Program:
             "files": [sha256_of(Path(file)) for file in files],
         }
 
-    def __call__(self, image: np.ndarray, encoded: bytes | None, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+    def __call__(self, image: np.ndarray, encoded: bytes, size: tuple[int, int]) -> tuple[np.ndarray, float]:
         """One image restored, and the seconds from the program's start to its end.
 
         Args:
             image: uint8 h×w×3 RGB, as decoded.
-            encoded: the bytes of its file, for `input: compressed`.
+            encoded: the bytes of its file, for `input: compressed`; none: there is no file.
             size: height and width that the restored image must have.
 
         Raises:
@@ -107,12 +107,12 @@ class Program:
                 why = str(error).removeprefix(f"{target}: ")
                 raise ProgramError(f"{self.arguments[0]}: what it wrote cannot be read: {why}") from None
 
-    def _write(self, folder: Path, image: np.ndarray, encoded: bytes | None) -> Path:
+    def _write(self, folder: Path, image: np.ndarray, encoded: bytes) -> Path:
         if self.options.input == "png":
             write_png(folder / "input.png", image)
             return folder / "input.png"
         try:
-            with Image.open(io.BytesIO(encoded or b"")) as file:
+            with Image.open(io.BytesIO(encoded)) as file:
                 suffix = _SUFFIXES[file.format]
         except (UnidentifiedImageError, KeyError):
             raise ProgramError(

@@ -61,15 +61,19 @@ class NetworkRow(Row):
 
     Args:
         networks: by the quality that each is for; under None the one that is for all.
+        consistency: bring what is restored into the JPEG's cell, see `evaluation.inference.restore`.
     """
 
-    def __init__(self, name: str, networks: dict[int | None, Generator], device: torch.device):
-        self.name, self.networks, self.device = name, networks, device
+    def __init__(
+        self, name: str, networks: dict[int | None, Generator], device: torch.device, *, consistency: bool = False
+    ):
+        self.name, self.networks, self.device, self.consistency = name, networks, device, consistency
         self._facts = {
             quality: {
                 "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
                 "weights": _digest(generator),
                 "device": device_name(device),
+                **({"consistency": True} if consistency else {}),
             }
             for quality, generator in networks.items()
         }
@@ -85,7 +89,8 @@ class NetworkRow(Row):
 
     def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
         started = time.perf_counter()
-        sr = restore(self.networks[self._key(pair.compression)], pair.lr, self.device)
+        network = self.networks[self._key(pair.compression)]
+        sr = restore(network, pair.lr, self.device, file=pair.file, consistency=self.consistency)
         return sr, time.perf_counter() - started
 
     def cost(self) -> Cost:
@@ -106,7 +111,7 @@ class ProgramRow(Row):
         return {"program": self.program.facts}
 
     def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
-        return self.program(pair.lr, pair.encoded, pair.hr.shape[:2])
+        return self.program(pair.lr, pair.file.data, pair.hr.shape[:2])
 
     def cost(self) -> Cost:
         return Cost(None, None)
@@ -126,14 +131,15 @@ def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.devi
         return ProgramRow(model.name, Program(model.program))
     if not model.is_per_quality:
         generator = load_model(model, options.scale, device)
-        return None if generator is None else NetworkRow(model.name, {None: generator}, device)
+        networks: dict[int | None, Generator] = {} if generator is None else {None: generator}
+        return NetworkRow(model.name, networks, device, consistency=model.consistency) if networks else None
     specs = [spec for dataset in options.datasets if dataset.lr is None for spec in dataset.compressions]
-    networks: dict[int | None, Generator] = {}
+    networks = {}
     for quality in dict.fromkeys(map(quality_of, specs)):
         generator = None if quality is None else load_model(model.for_quality(quality), options.scale, device)
         if generator is not None:
             networks[quality] = generator
-    return NetworkRow(model.name, networks, device) if networks else None
+    return NetworkRow(model.name, networks, device, consistency=model.consistency) if networks else None
 
 
 def quality_of(compression: str) -> int | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,6 +121,43 @@ def blend(tile_at: Callable[[int, int, int, int], Tensor], grid: Grid, scale: in
         done = band.shape[1] - shared
         kept = band[:, done:].clone()
         yield band[:, :done]
+
+
+_PART = 192
+"""Side in LR pixels of the parts that a sample is made of, where a tile is at least twice as large."""
+_COVERED = 0.25
+_COVERED_AT_LEAST = 1_000_000
+"""Samples cover this share of an image, and at least so many pixels, or all: averages over millions lose little."""
+
+
+def samples(image: np.ndarray, grid: Grid) -> Iterator[np.ndarray]:
+    """Parts of an image h×w×C spread evenly over it, in batches N×side×side×C that are no larger than a tile."""
+    smaller = min(grid.rows.length, grid.columns.length)
+    side = min(_PART, max(MULTIPLE, smaller // 2 // MULTIPLE * MULTIPLE))
+    height, width = image.shape[:2]
+    share = min(1.0, max(_COVERED, _COVERED_AT_LEAST / (height * width)))
+    down, across = (max(1, round(size / side * math.sqrt(share))) for size in (height, width))
+    places = [
+        (int(top) // MULTIPLE * MULTIPLE, int(left) // MULTIPLE * MULTIPLE)
+        for top in np.linspace(0, height - side, down)
+        for left in np.linspace(0, width - side, across)
+    ]
+    batches = -(-len(places) // max(1, grid.rows.length * grid.columns.length // side**2))
+    for first in range(batches):  # each batch spread over the image too
+        yield np.stack([image[top : top + side, left : left + side] for top, left in places[first::batches]])
+
+
+def regrouped(bands: Iterator[Tensor], multiple: int) -> Iterator[Tensor]:
+    """The same rows in bands whose heights are multiples of `multiple`, but for the last."""
+    waiting: list[Tensor] = []
+    for band in bands:
+        rows = torch.cat([*waiting, band], dim=1)
+        ready = rows.shape[1] - rows.shape[1] % multiple
+        if ready:
+            yield rows[:, :ready]
+        waiting = [rows[:, ready:]]
+    if waiting and waiting[0].shape[1]:
+        yield waiting[0]
 
 
 def _used(tile: Tensor, span: Span, scale: int, dim: int) -> Tensor:

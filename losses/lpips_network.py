@@ -5,6 +5,7 @@ The learnt weights of the layers come with the `lpips` package; the backbone's a
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -51,7 +52,8 @@ class LpipsNetwork(nn.Module):
         self.register_buffer("std", std.view(3, 1, 1))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        with torch.autocast(a.device.type, enabled=False):
+        kind = a.device.type  # "meta", where memory is counted, has no autocast
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
             layers = zip(self._features(a), self._features(b), strict=True)
             return sum(
                 ((of_a - of_b).square() * self.get_buffer(f"head{number}")).sum(dim=1).mean(dim=(1, 2))

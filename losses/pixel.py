@@ -23,16 +23,24 @@ class PixelLossOptions(LossOptions):
     luma: float = Field(default=0.0, ge=0)
     """Factor of the same distance between the images' Y (BT.601), added to that of R, G and B: Y-PSNR does not see
     errors of colour, they do."""
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """Keeps strongly compressed patches from owning the gradient: each patch's distance is divided by that of the
+    network's input to this power. At 0 they count as they come, at 1 each by the share of its error that is left."""
 
 
 # R, G and B in Y, from values of one range to values of the same range.
 _BT601 = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 
 
+_REFERENCE = 8 / 255  # a patch whose input is so far from the HR patch (root mean square) counts 1 at any balance
+_FLOOR = 1 / 255  # below it an input counts as perfect
+
+
 class PixelLoss(nn.Module):
     """`weight` times the mean distance of two images, in float32 whatever their type.
 
-    `forward(sr, hr)`: two float tensors of one shape with values in [0, 1] → scalar.
+    `forward(sr, hr, before=None)`: float tensors of one shape `N×3×h×w` with values in [0, 1] → scalar. `before`, the
+    network's input in the output's size, is needed where `balance` is set.
 
     Raises:
         ValueError: by `forward`, where the shapes differ.
@@ -42,21 +50,41 @@ class PixelLoss(nn.Module):
         super().__init__()
         self.options = options
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+    def forward(self, sr: Tensor, hr: Tensor, before: Tensor | None = None) -> Tensor:
         if sr.shape != hr.shape:  # broadcasting would make a number of it
             raise ValueError(f"sr {tuple(sr.shape)} and hr {tuple(hr.shape)} must have one shape")
+        shares = self._shares(before, hr) if self.options.balance else None
         difference = (sr.float() - hr.float()) * self.options.value_range
-        distance = mean_distance(difference, self.options.type, self.options.eps)
+        distance = self._mean(difference, shares)
         if self.options.luma:
             luma = sum(weight * difference[:, channel] for channel, weight in enumerate(_BT601))
-            distance = distance + self.options.luma * mean_distance(luma, self.options.type, self.options.eps)
+            distance = distance + self.options.luma * self._mean(luma, shares)
         return self.options.weight * distance
+
+    def _mean(self, difference: Tensor, shares: Tensor | None) -> Tensor:
+        if shares is None:
+            return mean_distance(difference, self.options.type, self.options.eps)
+        distances = distance_of(difference, self.options.type, self.options.eps)
+        return (distances.flatten(1).mean(1) * shares).mean()
+
+    def _shares(self, before: Tensor | None, hr: Tensor) -> Tensor:
+        """What each image's distance is multiplied with."""
+        if before is None or before.shape != hr.shape:
+            raise ValueError("pixel.balance: the network's input in the output's size is needed")
+        error = (before.float() - hr.float()).square().flatten(1).mean(1).sqrt().clamp(min=_FLOOR)
+        power = 2 if self.options.type == "mse" else 1
+        return (_REFERENCE / error) ** (power * self.options.balance)
+
+
+def distance_of(difference: Tensor, type_: Literal["l1", "mse", "charbonnier"], eps: float) -> Tensor:
+    """The distance at each element of `difference`; `eps` is for Charbonnier alone."""
+    if type_ == "l1":
+        return difference.abs()
+    if type_ == "mse":
+        return difference.square()
+    return (difference.square() + eps).sqrt()
 
 
 def mean_distance(difference: Tensor, type_: Literal["l1", "mse", "charbonnier"], eps: float) -> Tensor:
-    """The mean of a distance over all elements of `difference`; `eps` is for Charbonnier alone."""
-    if type_ == "l1":
-        return difference.abs().mean()
-    if type_ == "mse":
-        return difference.square().mean()
-    return (difference.square() + eps).sqrt().mean()
+    """The mean of `distance_of` over all elements."""
+    return distance_of(difference, type_, eps).mean()

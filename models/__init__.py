@@ -16,11 +16,12 @@ from models.bicubic import Bicubic
 from models.checkpoints import WeightsError, about, load_weights
 from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
-from models.discriminator import Discriminator, DiscriminatorOptions
+from models.discriminator import Discriminator, DiscriminatorOptions, build_discriminator
 from models.dncnn import DnCNN
 from models.generator import Generator, GeneratorOptions, count_parameters
 from models.rcan import RCAN
 from models.rdn import RDN
+from models.residual_unet import ResidualUNet
 from models.rrdbnet import RRDBNet, is_rrdbnet
 from models.spandrel_model import SpandrelModel, SpandrelOptions, recognise
 from models.vdsr import VDSR
@@ -93,8 +94,10 @@ __all__ = [
     "Generator",
     "GeneratorOptions",
     "RRDBNet",
+    "ResidualUNet",
     "SpandrelModel",
     "WeightsError",
+    "build_discriminator",
     "build_generator",
     "count_parameters",
     "load_weights",

@@ -86,7 +86,7 @@ class ArtifactRemovalModule(nn.Module):
 
     def forward(self, z: Tensor, x_hat: Tensor) -> Tensor:
         """`z` `N×3×h×w`, `x_hat` `N×3×(h·scale)×(w·scale)` → ŷ, of the shape of `z`."""
-        down = F.interpolate(x_hat, size=z.shape[-2:], mode="bicubic")
+        down = bicubic_down(x_hat, z.shape[-2:])
         with torch.no_grad():
             prior = self.prior(z, down)
         at_hr = [bicubic_up(z, self.scale), x_hat, bicubic_up(prior, self.scale)]
@@ -133,6 +133,11 @@ class CISRPSI(Generator):
         self.arm.prior.requires_grad_(False)
         self.rem.prior.requires_grad_(False)
 
+    @property
+    def averages_can_be_held(self) -> bool:
+        """False: the windows of the non-local operator depend on the image's size too."""
+        return False
+
     def forward(self, lr: Tensor) -> Tensor:
         """The last step's HR estimate. Shapes and range: see `Generator`."""
         return self.unfold(lr)[-1][1]
@@ -178,6 +183,11 @@ class CISRPSI(Generator):
 def bicubic_up(image: Tensor, scale: int) -> Tensor:
     """Torch's bicubic (a = −0.75), `scale` times larger per side; the first HR estimate is made with it."""
     return F.interpolate(image, scale_factor=scale, mode="bicubic")
+
+
+def bicubic_down(image: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """Torch's bicubic (a = −0.75, no antialiasing) to `size`, (h, w): the guide that the ARM makes of x̂."""
+    return F.interpolate(image, size=size, mode="bicubic")
 
 
 def _groups(options: CISRPSIOptions, count: int) -> nn.Sequential:

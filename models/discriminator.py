@@ -1,18 +1,23 @@
-"""The VGG-style discriminator of ESRGAN's training."""
+"""The discriminators of ESRGAN's training: the VGG-style one of the paper, or Real-ESRGAN's U-Net."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from models.unet_discriminator import UNetDiscriminator
+
 
 class DiscriminatorOptions(BaseModel):
-    """Sizes of the discriminator; the defaults are SubjectiveQE-ESRGAN's."""
+    """Kind and sizes of the discriminator; the defaults are SubjectiveQE-ESRGAN's."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
+    type: Literal["vgg", "unet"] = "vgg"
+    """`vgg`: one logit for a patch. `unet`: one for each pixel, with spectral norm, as in Real-ESRGAN."""
     num_feat: int = Field(default=32, ge=1)
     """Channels of the first stage; the last has 8 times as many."""
     patch_size: int = Field(default=128, ge=32, multiple_of=32)
@@ -58,3 +63,8 @@ class Discriminator(nn.Sequential):
                 "make patch_size the side of the HR patches"
             )
         return super().forward(patches)
+
+
+def build_discriminator(options: DiscriminatorOptions) -> Discriminator | UNetDiscriminator:
+    """The discriminator that `options` describe, with random weights."""
+    return UNetDiscriminator(options.num_feat) if options.type == "unet" else Discriminator(options)

@@ -8,6 +8,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from models.global_average import GlobalAverage
+
 _LEAST_SIDE = 8
 
 
@@ -44,6 +46,8 @@ class Generator(nn.Module):
     Options: ClassVar[type[GeneratorOptions]]
     trainable: ClassVar[bool] = True
     """Whether there are weights that training here could change."""
+    reads_steps: ClassVar[bool] = False
+    """Whether `forward(lr, steps)` also takes the quantisation steps of JPEG files, float `N×2` (0: unknown)."""
     reads_its_weights: ClassVar[bool] = False
     """Whether the constructor has read `options.weights`; else `models.load_weights` does."""
 
@@ -62,6 +66,12 @@ class Generator(nn.Module):
         Channel attention averages over all pixels; a generator with a non-local operator has it too.
         """
         return any(isinstance(module, nn.AdaptiveAvgPool2d) for module in self.modules())
+
+    @property
+    def averages_can_be_held(self) -> bool:
+        """Whether averages over all pixels are the only thing that tells tiles from the whole, and can be held."""
+        pools = [module for module in self.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
+        return bool(pools) and all(isinstance(pool, GlobalAverage) for pool in pools)
 
     @property
     def least_side(self) -> int:

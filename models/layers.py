@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.generator import GeneratorOptions
+from models.global_average import GlobalAverage
 
 
 def conv3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:
@@ -41,7 +43,7 @@ class ChannelAttention(nn.Module):
     def __init__(self, num_feat: int, reduction: int, *, bias: bool):
         super().__init__()
         self.weigh = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            GlobalAverage(),
             nn.Conv2d(num_feat, num_feat // reduction, 1, bias=bias),
             nn.ReLU(inplace=True),
             nn.Conv2d(num_feat // reduction, num_feat, 1, bias=bias),
@@ -101,3 +103,14 @@ def upsampler(num_feat: int, scale: int) -> nn.Sequential:
 def div2k_mean() -> Tensor:
     """DIV2K's mean colour on 0–255, `1×3×1×1`: what many super-resolution networks subtract from their input."""
     return 255 * torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1)
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """`N×C×h×w` enlarged by reflection at the right and bottom, to a multiple on both sides."""
+    height, width = image.shape[2:]
+    down, right = -height % multiple, -width % multiple
+    if not down and not right:
+        return image
+    # Reflection needs more pixels than it adds; only images smaller than `multiple` have fewer.
+    mode = "reflect" if down < height and right < width else "replicate"
+    return F.pad(image, (0, right, 0, down), mode=mode)

@@ -66,12 +66,17 @@ class NonLocalPrior(nn.Module):
             replication and cropped back.
         """
         height, width = z.shape[-2:]
-        margins = (0, max(0, 3 - width), 0, max(0, 3 - height))
         with _no_autocast(z.device.type):
-            z, guide = z.detach().float(), guide.detach().float()
-            if any(margins):
-                z, guide = F.pad(z, margins, mode="replicate"), F.pad(guide, margins, mode="replicate")
+            z, guide = (_three_at_least(image.detach().float()) for image in (z, guide))
             return self._in_windows(z, guide)[..., :height, :width]
+
+    def bandwidths(self, guide: Tensor) -> Tensor:
+        """η of every 3×3 patch of `guide` (`N×3×h×w` on 0–255), `N×1×N_p`, without gradient."""
+        with torch.no_grad():
+            return self._eta(F.unfold(_three_at_least(guide), 3))
+
+    def _eta(self, patches: Tensor) -> Tensor:
+        return self.bandwidth(patches.unsqueeze(-1)).squeeze(-1)
 
     def _in_windows(self, z: Tensor, guide: Tensor) -> Tensor:
         """Windows have one size and go through as a batch; each keeps its part of the image, unblended."""
@@ -95,12 +100,19 @@ class NonLocalPrior(nn.Module):
         if self.mask == "clamped":
             mask = mask.clamp(min=0)
         patches = F.unfold(guide, 3)
-        eta = self.bandwidth(patches.unsqueeze(-1)).squeeze(-1)
+        eta = self._eta(patches)
         value = torch.cat([F.unfold(z, 3) * mask, mask], dim=1)
         sums = (_sums_as_released if self.mask == "released" else _fused_sums)(patches, eta, value)
         restored = sums[:, :_PATCH] / (sums[:, _PATCH:] + _EPSILON)
         overlap = _overlap(height, z.device)[:, None] * _overlap(width, z.device)
         return F.fold(restored, (height, width), 3) / overlap
+
+
+def _three_at_least(image: Tensor) -> Tensor:
+    """Sides below 3, a patch's, padded by replication at the bottom and the right."""
+    height, width = image.shape[-2:]
+    margins = (0, max(0, 3 - width), 0, max(0, 3 - height))
+    return F.pad(image, margins, mode="replicate") if any(margins) else image
 
 
 def _fused_sums(patches: Tensor, eta: Tensor, value: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.checkpoints import read_renamed
 from models.generator import Generator, GeneratorOptions
-from models.layers import conv3
+from models.layers import conv3, pad_to_multiple
 from models.start import carry_image
 
 
@@ -178,7 +178,7 @@ class RRDBNet(Generator):
         """Shapes and range: see `Generator`."""
         height, width = lr.shape[2:]
         if self.folded > 1:
-            lr = F.pixel_unshuffle(_padded(lr, self.folded), self.folded)
+            lr = F.pixel_unshuffle(pad_to_multiple(lr, self.folded), self.folded)
         features = self.conv_first(lr)
         features = features + self.conv_body(self.body(features))
         if not self.doublings:
@@ -203,14 +203,3 @@ class RRDBNet(Generator):
 
 def _activate(convolved: Tensor) -> Tensor:
     return F.leaky_relu(convolved, 0.2, inplace=True)  # nothing else needs a convolution's raw output
-
-
-def _padded(lr: Tensor, multiple: int) -> Tensor:
-    """`lr` enlarged at the right and bottom to a multiple on both sides."""
-    height, width = lr.shape[2:]
-    down, right = -height % multiple, -width % multiple
-    if not down and not right:
-        return lr
-    # Reflection needs more pixels than it adds; only images below 4×4 have fewer.
-    mode = "reflect" if down < height and right < width else "replicate"
-    return F.pad(lr, (0, right, 0, down), mode=mode)

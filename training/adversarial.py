@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from losses import AdversarialLossOptions, PerceptualLossOptions, PixelLossOptions, RelativisticAverageGAN
-from models import Discriminator, DiscriminatorOptions, Generator
+from models import DiscriminatorOptions, Generator, build_discriminator
 from training.optimizers import OptimizerOptions, build_optimizer, set_learning_rate
 from training.recipe import Batch, take_step
 from training.supervised import Supervised, SupervisedOptions
@@ -44,7 +44,7 @@ class AdversarialPerceptualLossOptions(PerceptualLossOptions):
 class AdversarialOptions(SupervisedOptions):
     """Losses of `adversarial` and its discriminator; the defaults are SubjectiveQE-ESRGAN's.
 
-    The generator's loss is `perceptual + pixel + adversarial`, and its `optimizer` is the stage's.
+    The generator's loss is `perceptual + lpips + pixel + adversarial`, and its `optimizer` is the stage's.
     """
 
     type: Literal["adversarial"] = "adversarial"  # type: ignore[assignment]
@@ -78,7 +78,7 @@ class Adversarial(Supervised):
     def __init__(self, options: AdversarialOptions, generator: Generator, stage: StageOptions, runtime: Runtime):
         super().__init__(options, generator, stage, runtime)
         self.gan = RelativisticAverageGAN(options.adversarial)
-        self.discriminator = runtime.place(Discriminator(options.discriminator))
+        self.discriminator = runtime.place(build_discriminator(options.discriminator))
         self.judge_options = options.optimizer or stage.optimizer
         optimizer = build_optimizer(self.judge_options, self.discriminator.parameters(), fused=runtime.fused)
         self.judge, self.judge_optimizer = runtime.prepare(self.discriminator, optimizer)
@@ -103,7 +103,7 @@ class Adversarial(Supervised):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """The generator's, and the means of D(hr) and D(sr); `batch` gains what the discriminator's update takes."""
-        sr = self.step(batch["lr"])
+        sr = self.restore(batch)
         # Frozen, it has no gradients to exchange.
         with self.runtime.accelerator.no_sync(self.judge):
             with torch.no_grad():
@@ -111,7 +111,7 @@ class Adversarial(Supervised):
             d_sr = self.judge(sr)
         mean_hr, mean_sr = (self.runtime.mean(logits.float().mean()) for logits in (d_hr, d_sr))
         batch.update(sr=sr.detach(), mean_hr=mean_hr, mean_sr=mean_sr.detach())
-        terms = self.compare(sr, batch["hr"])
+        terms = self.compare(sr, batch)
         terms["adversarial"] = self.gan.generator(d_sr, d_hr, mean_sr, mean_hr)
         return {"loss": sum(terms.values()), **terms, "d_hr": mean_hr, "d_sr": mean_sr}
 

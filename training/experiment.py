@@ -10,7 +10,7 @@ import torch
 
 from data.datasets import PatchDataset, image_names
 from data.prepare import prepare_for
-from models import Generator, build_generator, load_weights
+from models import GENERATORS, Generator, build_generator, load_weights
 from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
@@ -64,9 +64,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
                 folders[position].make()
                 write_atomically(folders[position].folder / "options.yml", to_yaml(options).encode())
             runtime.accelerator.wait_for_everyone()
-            clean_lr = RECIPES[stage.recipe.type].needs_clean_lr
-            dataset = PatchDataset(options.data.train, options.generator.scale, options.seed, clean_lr=clean_lr)
-            trainer = Trainer(options, position, generator, dataset, folders[position], runtime)
+            trainer = Trainer(options, position, generator, patches(options, position), folders[position], runtime)
             if state is not None:
                 trainer.load_state(state)
                 state = None
@@ -77,6 +75,21 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
                 return 128 + stopped.signal
     runtime.close()
     return 0
+
+
+def patches(options: TrainOptions, position: int) -> PatchDataset:
+    """The training patches of a stage, with what its recipe and the generator take beside LR and HR.
+
+    Raises:
+        StoreError, ImageError: see `PatchDataset`.
+    """
+    return PatchDataset(
+        options.data.train,
+        options.generator.scale,
+        options.seed,
+        clean_lr=RECIPES[options.stages[position].recipe.type].needs_clean_lr,
+        steps=GENERATORS[options.generator.type].reads_steps,
+    )
 
 
 def starting_generator(options: TrainOptions) -> Generator:

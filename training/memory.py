@@ -89,7 +89,12 @@ def stage_memory(options: TrainOptions, position: int, ranks: int = 1) -> StageM
     # Networks of losses are held by the recipe beside those that it trains.
     modules = [*recipe.networks.values(), *(part for part in vars(recipe).values() if isinstance(part, nn.Module))]
     tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
-    batch = _batch(options, stage.batch_size // (stage.accumulate * ranks), clean_lr=recipe.needs_clean_lr)
+    batch = _batch(
+        options,
+        stage.batch_size // (stage.accumulate * ranks),
+        clean_lr=recipe.needs_clean_lr,
+        steps=generator.reads_steps,
+    )
     elsewhere = {id(storage): storage for storage in (t.untyped_storage() for t in (*tensors, *batch.values()))}
     trained = {
         name: sum(p.numel() * p.element_size() for group in optimizer.param_groups for p in group["params"])
@@ -109,12 +114,15 @@ def stage_memory(options: TrainOptions, position: int, ranks: int = 1) -> StageM
     )
 
 
-def _batch(options: TrainOptions, size: int, *, clean_lr: bool) -> Batch:
+def _batch(options: TrainOptions, size: int, *, clean_lr: bool, steps: bool) -> Batch:
     lr, hr = (
         torch.empty(size, 3, side, side, device="meta")
         for side in (options.data.train.patch_size, options.data.train.patch_size * options.generator.scale)
     )
-    return {"lr": lr, "hr": hr, **({"clean_lr": torch.empty_like(lr)} if clean_lr else {})}
+    extra = {"clean_lr": torch.empty_like(lr)} if clean_lr else {}
+    if steps:
+        extra["steps"] = torch.empty(size, 2, device="meta")
+    return {"lr": lr, "hr": hr, **extra}
 
 
 def _size(storages: list[torch.UntypedStorage]) -> int:

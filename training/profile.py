@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from data.datasets import PatchDataset
 from data.prepare import prepare_for
-from training.experiment import starting_generator
+from training.experiment import patches, starting_generator
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
@@ -82,9 +81,8 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
     longer = stage.model_copy(update={"iterations": max(stage.iterations, needed)})
     options = options.model_copy(update={"stages": (longer, *options.stages[1:])})
     torch.manual_seed(options.seed)
-    dataset = PatchDataset(options.data.train, options.generator.scale, options.seed, clean_lr=recipe.needs_clean_lr)
     folder = options.folder / "profile"
-    trainer = Trainer(options, 0, starting_generator(options), dataset, RunFolder(folder), runtime)
+    trainer = Trainer(options, 0, starting_generator(options), patches(options, 0), RunFolder(folder), runtime)
     batches = trainer.batches()
 
     def iterate(clock: Clock, times: int) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from training.optimizers import build_optimizer, set_learning_rate
+from training.validation import Validator
 from utils.options import Section
 
 if TYPE_CHECKING:
@@ -73,6 +74,18 @@ class Recipe(ABC):
     @abstractmethod
     def set_iteration(self, iteration: int) -> None:
         """Set learning rates, and whatever else is scheduled, for the iteration that comes."""
+
+    def outcome(self, generator: Generator, validator: Validator) -> list[str]:
+        """Lines to say at the end of the stage about what it reached, measured on the validation images.
+
+        Args:
+            generator: what is exported, the EMA where one is kept.
+            validator: has images, at least one.
+
+        Called on all processes, which must use `validator` alike.
+        """
+        del generator, validator  # most recipes have nothing to say that scores do not
+        return []
 
 
 def take_step(

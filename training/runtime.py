@@ -76,14 +76,12 @@ class Runtime:
         return (torch.compile(step) if self.options.compile else step), optimizer
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """N×h×w×3 on 0–255 from the loader to float N×3×h×w in [0, 1] on the device, without waiting for the copy."""
-        return {
-            name: images.to(self.device, non_blocking=True)
-            .permute(0, 3, 1, 2)
-            .to(torch.float32, memory_format=self.layout)
-            .div_(255)
-            for name, images in batch.items()
-        }
+        """A batch of the loader on the device, without waiting for the copy.
+
+        Images, N×h×w×3 on 0–255, become float N×3×h×w in [0, 1]; numbers per image stay as they are.
+        """
+        moved = {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
+        return {name: _images(values, self.layout) if values.ndim == 4 else values for name, values in moved.items()}
 
     def close(self) -> None:
         """Take leave of the other processes: torch's threads may abort a process that ends without."""
@@ -92,6 +90,10 @@ class Runtime:
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over the processes; gradients flow back through it to all of them."""
         return _SumOverProcesses.apply(value) / self.ranks if self.ranks > 1 else value
+
+
+def _images(pixels: Tensor, layout: torch.memory_format) -> Tensor:
+    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).div_(255)
 
 
 class _SumOverProcesses(torch.autograd.Function):

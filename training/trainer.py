@@ -124,6 +124,9 @@ class Trainer:
                 since, clock = self.iteration, time.monotonic()
             if last or (self.iteration % stage.validation.every == 0 and not stop):
                 self._validate(progress)
+                if last and self.validator.items:
+                    for line in self.recipe.outcome(self.shown_generator, self.validator):
+                        progress.say(f"iteration {self.iteration}: {line}")
                 since, clock = self.iteration, time.monotonic()
                 self.sums = {}
             if last or stop or self.iteration % stage.checkpoint.every == 0:

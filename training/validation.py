@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from data.evaluation_sets import EvaluationItem, all_items, load
+from data.evaluation_sets import EvaluationItem, EvaluationPair, all_items, load
 from data.options import EvaluationSetOptions
 from evaluation.inference import restore
 from evaluation.metrics import Lpips, psnr_rgb, psnr_y, ssim_y
@@ -97,36 +98,45 @@ class Validator:
         """Scores of `generator` (left in the mode it was in); the same on every process."""
         training = generator.training
         generator.eval()
-        mine, pictures = [], {}
-        for index in range(self.runtime.rank, len(self.items), self.runtime.ranks):
-            item = self.items[index]
-            mine.append((index, *self._score(generator, item, pictures)))
+        pictures: dict[Key, list[np.ndarray]] = {}
+        means = self._means(lambda item: self._score(generator, item, pictures))
         generator.train(training)
-        rows = sorted(self._gather(mine))
-        grouped: dict[Key, list[tuple[float, ...]]] = {}
-        for index, *row in rows:
-            item = self.items[index]
-            grouped.setdefault((item.set_name, item.compression), []).append(tuple(row))
-        scores = {}
-        for key, rows in grouped.items():
-            means, count = np.mean(rows, axis=0).tolist(), len(self.metrics)
-            scores[key] = Score(dict(zip(self.metrics, means)), dict(zip(self.metrics, means[count:])))
+        count = len(self.metrics)
+        scores = {
+            key: Score(dict(zip(self.metrics, row)), dict(zip(self.metrics, row[count:]))) for key, row in means.items()
+        }
         return Validation(scores, pictures, "bicubic" if self.scale > 1 else "input")
+
+    def means(self, measure: Callable[[EvaluationPair], list[float]]) -> dict[Key, list[float]]:
+        """What `measure` finds of each image, in the mean of each set and compression; the same on every process."""
+        return self._means(lambda item: measure(load(item, self.scale)))
+
+    def _means(self, measure: Callable[[EvaluationItem], list[float]]) -> dict[Key, list[float]]:
+        mine = [
+            (index, *measure(self.items[index]))
+            for index in range(self.runtime.rank, len(self.items), self.runtime.ranks)
+        ]
+        grouped: dict[Key, list[list[float]]] = {}
+        for index, *row in sorted(self._gather(mine)):
+            item = self.items[index]
+            grouped.setdefault((item.set_name, item.compression), []).append(row)
+        return {key: np.mean(rows, axis=0).tolist() for key, rows in grouped.items()}
 
     def _score(self, generator: Generator, item: EvaluationItem, pictures: dict) -> list[float]:
         """The metrics of the restored image, then those of what it was before."""
         pair = load(item, self.scale)
-        sr = restore(generator, pair.lr, self.runtime.device)
+        sr = restore(generator, pair.lr, self.runtime.device, file=pair.file)
         first = (item.set_name, item.compression) not in pictures
         if item not in self._before_scores or first:
             before = restore(self.bicubic, pair.lr)
-            self._before_scores[item] = self._measure(before, pair.hr)
+            self._before_scores[item] = self._measure(before, pair.hr, item)
             if first:
                 pictures[item.set_name, item.compression] = [before, sr, pair.hr]
-        return [*self._measure(sr, pair.hr), *self._before_scores[item]]
+        return [*self._measure(sr, pair.hr, item), *self._before_scores[item]]
 
-    def _measure(self, image: np.ndarray, hr: np.ndarray) -> list[float]:
-        arguments = image, hr, self.scale if self.scale > 1 else 0, self.convention
+    def _measure(self, image: np.ndarray, hr: np.ndarray, item: EvaluationItem) -> list[float]:
+        convention = "grey" if item.grey else self.convention
+        arguments = image, hr, self.scale if self.scale > 1 else 0, convention
         measured = {"psnr_y": lambda: psnr_y(*arguments), "ssim_y": lambda: ssim_y(*arguments)}
         # Neither shaves a border, as quality enhancement is measured.
         measured |= {"psnr_rgb": lambda: psnr_rgb(image, hr), "lpips": lambda: self.lpips(image, hr)}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from data.codecs import compress, parse
+from data.codecs import compress, decode, parse
 from data.evaluation_sets import EvaluationSetError, items_of, load
 from data.options import EvaluationSetOptions, TrainDataOptions
 from data.resize import imresize
@@ -27,18 +27,19 @@ def steps_at_blocks(image, phase):
     return steps[at].mean() - steps[~at].mean()
 
 
-def test_a_shift_moves_the_grid_of_what_follows_and_nothing_else():
-    shifted = compress(PHOTO, "shift4,4>jpeg5")
-    # The strip repeats the edge, so the same picture comes from an image that has it already.
-    padded = np.pad(PHOTO, ((4, 0), (4, 0), (0, 0)), mode="edge")
-    np.testing.assert_array_equal(shifted, compress(padded, "jpeg5")[4:, 4:])
-    assert steps_at_blocks(shifted, 4) > 1 > steps_at_blocks(shifted, 0)
-    assert steps_at_blocks(compress(PHOTO, "jpeg5"), 0) > 1
-    first = compress(PHOTO, "jpeg30")
-    np.testing.assert_array_equal(compress(PHOTO, "jpeg30>shift4,4>jpeg50"), compress(first, "shift4,4>jpeg50"))
-    # Of the grid of 16 pixels that 4:2:0 has, a whole period is no shift but for the bytes.
+def test_a_shift_puts_the_blocks_of_the_first_encoder_elsewhere():
+    shifted, data = parse("jpeg5>shift3,4>jpeg95").roundtrip(PHOTO)
+    # Blocks end behind rows 5, 13, … of the picture, as the first three rows of the grid are cut off.
+    assert steps_at_blocks(shifted, 5) > 1 > steps_at_blocks(shifted, 0)
+    assert steps_at_blocks(compress(PHOTO, "jpeg5>jpeg95"), 0) > 1
+    # The file is of the picture, from its corner: what the second encoder made of the cropped first.
+    padded = np.pad(PHOTO, ((3, 0), (4, 0), (0, 0)), mode="edge")
+    np.testing.assert_array_equal(shifted, compress(compress(padded, "jpeg5")[3:, 4:], "jpeg95"))
+    np.testing.assert_array_equal(decode(data, "jpeg95"), shifted)
+    # Of the grid of 16 pixels that 4:2:0 has, a whole period is no shift.
     inside = (slice(16, -16), slice(16, -16))
-    np.testing.assert_array_equal(compress(PHOTO, "shift16,16>jpeg50")[inside], compress(PHOTO, "jpeg50")[inside])
+    same = [compress(PHOTO, spec)[inside] for spec in ("jpeg30>shift16,16>jpeg50", "jpeg30>jpeg50")]
+    np.testing.assert_array_equal(*same)
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,7 +55,7 @@ def test_a_shift_keeps_any_size_and_a_resize_gives_one_size_to_both(height, widt
     codec = parse(f"jpeg40>shift{down},{right}>jpeg30:444>webp20")
     assert codec.compress(image).shape == image.shape and codec.keeps_size
     assert codec.original_of(image) is image
-    codec = parse(f"jpeg80>shift{down},{right}>webp50>resize0.5>jpeg70")
+    codec = parse(f"jpeg80>shift{down},{right}>webp50>resize0.5>jpeg70>shift{right},0>jpeg9")
     assert not codec.keeps_size
     assert codec.compress(image).shape == codec.original_of(image).shape == (-(-height // 2), -(-width // 2), 3)
 
@@ -72,7 +73,8 @@ def test_ranges_of_a_shift_are_drawn_from_and_a_fixed_one_takes_no_number():
     drawn = {(chain.steps[1].down, chain.steps[1].right) for chain in (codec.draw(rng) for _ in range(300))}
     assert drawn == {(down, right) for down in range(8) for right in (2, 3)}
     before = rng.bit_generator.state
-    assert parse("shift4,4>jpeg40").draw(rng) == parse("shift4,4>jpeg40") and rng.bit_generator.state == before
+    fixed = parse("jpeg30>shift4,4>jpeg40")
+    assert fixed.draw(rng) == fixed and rng.bit_generator.state == before
 
 
 def test_an_evaluation_set_resizes_the_original_alike_at_scale_1_alone(tmp_path):
@@ -82,7 +84,7 @@ def test_an_evaluation_set_resizes_the_original_alike_at_scale_1_alone(tmp_path)
     pair = load(item, 1)
     np.testing.assert_array_equal(pair.hr, imresize(PHOTO, 0.5))
     assert pair.lr.shape == pair.hr.shape == (49, 52, 3)
-    assert pair.bits_per_pixel == 8 * len(pair.encoded) / (49 * 52)
+    assert pair.bits_per_pixel == 8 * len(pair.file.data) / (49 * 52)
     with pytest.raises(EvaluationSetError, match="scale 1"):
         items_of(options, 2)
 

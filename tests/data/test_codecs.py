@@ -40,7 +40,7 @@ def specs(draw, fixed: bool = False) -> str:
         full = "full" if name in ("hevc", "hm") and draw(st.booleans()) else ""
         chroma = {"jpeg": ["", ":444", ":422", ":400"], "hevc": ["", ":420"], "hm": ["", ":420"]}.get(name, [""])
         step = draw(st.sampled_from(["", "shift", "resize"]))
-        if step == "shift":
+        if step == "shift" and parts:
             rows, columns = draw(st.tuples(st.integers(0, 63), st.integers(0, 63)))
             parts.append(f"shift{rows},{columns}" if fixed or not columns else f"shift{rows},0..{columns}")
         elif step == "resize":
@@ -73,7 +73,7 @@ def specs(draw, fixed: bool = False) -> str:
         ("hevc37:420", Hevc(37, subsampling="420")),
         ("hm22full:420", Hm(22, full_range=True, subsampling="420")),
         ("jpeg30>shift4,4>jpeg50", Chain((Jpeg(30), Shift(4, 4), Jpeg(50)))),
-        ("shift0..7,3>jpeg50", Chain((Shift(Range(0, 7), 3), Jpeg(50)))),
+        ("webp9>shift0..7,3>jpeg50", Chain((Webp(9), Shift(Range(0, 7), 3), Jpeg(50)))),
         ("jpeg80>resize0.5>jpeg70", Chain((Jpeg(80), Resize("0.5"), Jpeg(70)))),
         ("jpeg10..95>webp5..90>jpeg50", Chain((Jpeg(Range(10, 95)), Webp(Range(5, 90)), Jpeg(50)))),
     ],
@@ -119,8 +119,10 @@ def test_specs_round_trip(spec):
         ("hevc37:422", "one of 444, 420"),
         ("jpeg30>shift4,4", "needs a codec behind"),
         ("resize0.5", "needs a codec behind"),
+        ("shift4,4>jpeg30", "right before it"),
+        ("jpeg30>resize0.5>shift4,4>jpeg30", "right before it"),
         ("shift4>jpeg30", "number"),
-        ("shift64,0>jpeg30", "0 to 63"),
+        ("jpeg9>shift64,0>jpeg30", "0 to 63"),
         ("shift5..5,0>jpeg30", "lower to the higher"),
         ("resize1>jpeg30", "1 is none"),
         ("resize0.50>jpeg30", "number"),
@@ -249,7 +251,7 @@ def test_a_chain_is_one_after_the_other():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([*STILL, "jpeg90>jpeg10", "webp5>jpeg30", "jpeg20:400", "jpeg9>jpeg20:444"]),
+    st.sampled_from([*STILL, "jpeg90>jpeg10", "webp5>jpeg30", "jpeg20:400", "jpeg9>shift3,5>jpeg20:444"]),
     st.integers(1, 70),
     st.integers(1, 70),
     st.integers(0, 2**32 - 1),

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from data.codecs import compress
+from data.codecs import compress, parse
 from data.datasets import PatchDataset, training_loader
 from data.options import TrainDataOptions
 from data.prepare import prepare_for
+from data.quantisation import UNKNOWN, steps_of
 from data.resize import imresize
 from data.sampling import IterationSampler
 from data.store import StoreError, leaf, map_path, open_map
@@ -22,7 +23,7 @@ from utils.options import OptionsError, validate
 ROOT = Path(__file__).parents[2]
 
 
-def make(folder, store, **options):
+def make(folder, store, steps=False, **options):
     values = {
         "hr": str(folder),
         "prepared": str(store),
@@ -33,7 +34,7 @@ def make(folder, store, **options):
     }
     options = validate(values, TrainDataOptions, "test")
     prepare_for(options, 2, jobs=1, progress=False)
-    return PatchDataset(options, 2, seed=7)
+    return PatchDataset(options, 2, seed=7, steps=steps)
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +162,33 @@ def test_images_smaller_than_a_patch_and_unprepared_stores_are_named(photos, tmp
 def test_impossible_options_are_refused(options, what):
     with pytest.raises(OptionsError, match=what):
         validate({"hr": "x", "compressions": ["none"], **options}, TrainDataOptions, "test")
+
+
+def test_steps_are_those_of_each_patch(photo_folder, store):
+    given = {"compress": "on_the_fly", "compressions": ["jpeg10", "jpeg90:444", "webp20", "none"]}
+    dataset = make(photo_folder, store, steps=True, **given)
+    seen = {tuple(dataset[k]["steps"].tolist()) for k in range(40)}
+    assert seen == {steps_of(parse("jpeg10")), steps_of(parse("jpeg90")), UNKNOWN}
+    assert "steps" not in make(photo_folder, store, **given)[0]
+
+
+def test_hidden_steps_change_nothing_else(photo_folder, store):
+    given = {"compress": "on_the_fly", "compressions": ["jpeg10", "jpeg30"]}
+    shown, hidden = (make(photo_folder, store, steps=True, hide_steps=share, **given) for share in (1e-9, 1.0))
+    for k in range(8):
+        assert tuple(hidden[k]["steps"].tolist()) == UNKNOWN != tuple(shown[k]["steps"].tolist())
+        assert torch.equal(hidden[k]["lr"], shown[k]["lr"]) and torch.equal(hidden[k]["hr"], shown[k]["hr"])
+
+
+def test_a_share_of_patches_is_grey(photo_folder, store):
+    dataset = make(photo_folder, store, compress="on_the_fly", compressions=["jpeg50"], grey=0.5)
+    grey = [bool((dataset[k]["hr"] == dataset[k]["hr"][..., :1]).all()) for k in range(40)]
+    assert 8 < sum(grey) < 32
+    for k in range(40):
+        spread = (dataset[k]["lr"].int() - dataset[k]["lr"][..., :1].int()).abs().max()
+        assert not grey[k] or spread <= 2  # the decoder's rounding of colours
+
+
+def test_grey_needs_patches_compressed_as_they_are_drawn(photo_folder, store):
+    with pytest.raises(OptionsError, match="on_the_fly"):
+        make(photo_folder, store, grey=0.5)

@@ -38,7 +38,7 @@ def test_a_grey_set_is_grey_before_it_is_compressed(tmp_path, photos, scale):
     height, width = (side // scale * scale for side in photos["coffee"].shape[:2])
     np.testing.assert_array_equal(pair.hr, to_grey(photos["coffee"], "bt601_limited", "x")[:height, :width])
     assert (pair.lr == pair.lr[..., :1]).all()
-    coded = cv2.imdecode(np.frombuffer(pair.encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    coded = cv2.imdecode(np.frombuffer(pair.file.data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert coded.ndim == 2  # one component in the file
     np.testing.assert_array_equal(coded, pair.lr[..., 0])
     options = options.model_copy(update={"grey": "file"})

@@ -29,7 +29,7 @@ def photo(photos):
 
 
 def test_a_copy_gives_the_picture_back_and_takes_time(photo):
-    restored, seconds = program("cp {input} {output}")(photo, None, photo.shape[:2])
+    restored, seconds = program("cp {input} {output}")(photo, b"", photo.shape[:2])
     np.testing.assert_array_equal(restored, photo)
     assert 0 < seconds < 60
 
@@ -39,7 +39,7 @@ def test_the_compressed_file_itself_is_read(photo):
     copy = program("cp {input} {output}", input="compressed", output=".jpg")
     restored, _ = copy(picture, data, photo.shape[:2])
     np.testing.assert_array_equal(restored, decode_image(data, "x"))
-    for data in (None, b"no image"):
+    for data in (b"", b"no image"):
         with pytest.raises(ProgramError, match="use `input: png`"):
             copy(picture, data, photo.shape[:2])
 
@@ -47,9 +47,9 @@ def test_the_compressed_file_itself_is_read(photo):
 def test_no_shell_sees_the_command(photo, tmp_path):
     mark = tmp_path / "mark"
     with pytest.raises(ProgramError, match="status"):
-        program(f"cp {{input}} {{output}} ; touch {mark}")(photo, None, photo.shape[:2])
+        program(f"cp {{input}} {{output}} ; touch {mark}")(photo, b"", photo.shape[:2])
     with pytest.raises(ProgramError):
-        program(f"cp {{input}} {{output}} $(touch {mark})")(photo, None, photo.shape[:2])
+        program(f"cp {{input}} {{output}} $(touch {mark})")(photo, b"", photo.shape[:2])
     assert not mark.exists()
 
 
@@ -65,13 +65,13 @@ def test_no_shell_sees_the_command(photo, tmp_path):
 )
 def test_failures_say_why_on_one_line(photo, command, why):
     with pytest.raises(ProgramError, match=why) as error:
-        program(command)(photo, None, photo.shape[:2])
+        program(command)(photo, b"", photo.shape[:2])
     assert len(str(error.value).splitlines()) == 1 and str(error.value).isprintable()
 
 
 def test_a_picture_of_another_size_is_refused(photo):
     with pytest.raises(ProgramError, match=r"wrote 161×159 pixels where 322×318 are needed"):
-        program("cp {input} {output}")(photo, None, (318, 322))
+        program("cp {input} {output}")(photo, b"", (318, 322))
 
 
 def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(photo, tmp_path):
@@ -80,7 +80,7 @@ def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(photo, 
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {child!r}])"
     started = time.monotonic()
     with pytest.raises(ProgramError, match="not done after 1 s"):
-        program(python(code), timeout_s=1)(photo, None, photo.shape[:2])
+        program(python(code), timeout_s=1)(photo, b"", photo.shape[:2])
     time.sleep(max(0, 4.5 - (time.monotonic() - started)))
     assert not alive.exists()
 
@@ -119,5 +119,5 @@ def test_grey_files_are_read_as_three_channels(photo, tmp_path):
     code = "import sys, shutil; shutil.copy(sys.argv[3], sys.argv[2])"
     grey = tmp_path / "grey.png"
     cv2.imwrite(str(grey), photo[..., 0])
-    restored, _ = program(python(code, str(grey)))(photo, None, photo.shape[:2])
+    restored, _ = program(python(code, str(grey)))(photo, b"", photo.shape[:2])
     np.testing.assert_array_equal(restored, np.repeat(photo[..., :1], 3, axis=2))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.inference import OVERLAP
-from evaluation.tiles import MULTIPLE, axis, blend, grid
+from evaluation.tiles import MULTIPLE, axis, blend, grid, regrouped, samples
 from models import build_generator
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -75,3 +75,24 @@ def test_rrdbnet_in_tiles_is_the_whole_one(name, photos):
         bands = list(blend(lambda y, x, h, w: generator(lr[..., y : y + h, x : x + w])[0], tiles, generator.scale))
         apart = (torch.cat(bands, dim=1) - generator(lr)[0]).abs().max().item()
     assert 0 < apart < 1 / 255
+
+
+@pytest.mark.parametrize("heights", [[5, 40, 3, 16], [16, 16], [7], [48, 1]])
+def test_regrouped_bands_hold_the_same_rows(heights):
+    rows = torch.arange(sum(heights)).float()[None, :, None].expand(3, -1, 4)
+    bands = list(regrouped(iter(rows.split(heights, dim=1)), 16))
+    assert torch.equal(torch.cat(bands, dim=1), rows)
+    assert all(band.shape[1] % 16 == 0 for band in bands[:-1])
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tile"), [(256, 256, 128), (97, 400, 96), (2000, 1500, 512), (130, 130, 96)]
+)
+def test_samples_are_spread_and_no_batch_is_larger_than_a_tile(height, width, tile):
+    image = np.arange(height)[:, None, None] * 10_000.0 + np.arange(width)[None, :, None]
+    tiles = grid(height, width, tile, 32)
+    batches = list(samples(image, tiles))
+    assert all(batch.shape[0] * batch.shape[1] ** 2 <= tiles.rows.length * tiles.columns.length for batch in batches)
+    seen = np.concatenate([batch.reshape(-1) for batch in batches])
+    assert len(seen) >= 0.2 * height * width
+    assert len(np.unique(seen // 10_000)) > 0.4 * height and seen.min() == 0 and seen.max() >= (height - 5) * 10_000

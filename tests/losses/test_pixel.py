@@ -68,3 +68,26 @@ def test_images_of_two_shapes_are_refused():
 def test_wrong_options_are_refused(options):
     with pytest.raises(ValidationError):
         PixelLossOptions(**options)
+
+
+@pytest.mark.parametrize(("type_", "power"), [("l1", 1), ("charbonnier", 1), ("mse", 2)])
+@pytest.mark.parametrize("balance", [0.5, 1.0])
+def test_balance_divides_each_patch_by_its_inputs_error(type_, power, balance):
+    loss = PixelLoss(PixelLossOptions(type=type_, eps=1e-3, balance=balance, luma=2))
+    before = np.stack([HR[0] + 0.1, HR[1] - 0.02])
+    y = np.array([65.481, 128.553, 24.966]) / 255
+    expected = 0.0
+    for sr, hr, given in zip(SR, HR, before):
+        distance = FORMULAS[type_](sr - hr, 1e-3) + 2 * FORMULAS[type_](np.einsum("chw,c->hw", sr - hr, y), 1e-3)
+        error = np.sqrt(np.mean((given - hr) ** 2))
+        expected += distance * (8 / 255 / error) ** (power * balance) / 2
+    got = loss(*(torch.from_numpy(images) for images in (SR, HR, before)))
+    assert got.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_balance_stays_finite_for_a_perfect_input_and_needs_it():
+    loss = PixelLoss(PixelLossOptions(type="mse", balance=1.0))
+    hr = torch.from_numpy(HR)
+    assert loss(torch.from_numpy(SR), hr, hr).isfinite()
+    with pytest.raises(ValueError, match="balance"):
+        loss(torch.from_numpy(SR), hr)

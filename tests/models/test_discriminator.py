@@ -7,7 +7,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models import Discriminator, DiscriminatorOptions, WeightsError, count_parameters, load_weights
+from models import (
+    Discriminator,
+    DiscriminatorOptions,
+    WeightsError,
+    build_discriminator,
+    count_parameters,
+    load_weights,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILE = GOLDEN / "discriminator128_feats8.pth"
@@ -60,3 +67,34 @@ def test_forward_stays_on_its_device_and_never_waits_for_it(fake_cuda):
             )
         logits = discriminator(patches)
     assert logits.device.type == "cuda"
+
+
+def unet(num_feat=4):
+    torch.manual_seed(0)
+    return build_discriminator(DiscriminatorOptions(type="unet", num_feat=num_feat))
+
+
+def test_the_unet_judges_every_pixel():
+    for size in [(16, 16), (64, 40)]:
+        assert unet()(torch.rand(2, 3, *size)).shape == (2, 1, *size)
+    with pytest.raises(ValueError, match="multiples of 8, not 16×20"):
+        unet()(torch.rand(1, 3, 16, 20))
+
+
+def test_the_unet_has_the_published_size():
+    assert count_parameters(unet(64)) == 4_376_897  # Real-ESRGAN's
+
+
+def test_spectral_norm_bounds_the_layers_and_keeps_them_after_loading():
+    first, second = unet(), unet()
+    patches = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.mul_(30)
+        for _ in range(60):  # power iterations
+            first(patches)
+    for down in first.downs:
+        assert torch.linalg.matrix_norm(down.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+    second.load_state_dict(first.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(first.eval()(patches), second.eval()(patches))

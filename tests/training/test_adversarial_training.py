@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 
 from benchmarks.soak import ROOT, experiment, write_photos
 from losses import LossWeightsError
@@ -279,3 +280,28 @@ def test_missing_weights_of_the_perceptual_loss_show_up_front(tmp_path):
 def test_only_the_generator_is_exported():
     recipe = make()
     assert b"linear1" not in export_weights(recipe.networks["generator"], {})
+
+
+def test_a_unet_discriminator_and_lpips_train_too(tmp_path):
+    """Each network moves, the terms are those of the parts, and state comes back to the bit."""
+    torch.manual_seed(5)
+    features = torchvision.models.squeezenet1_1(weights=None).features.state_dict()
+    torch.save({f"features.{name}": tensor for name, tensor in features.items()}, tmp_path / "squeeze.pth")
+    lpips = {"net": "squeeze", "weights": str(tmp_path / "squeeze.pth"), "weight": 0.5}
+    recipe_options = {**RECIPE, "lpips": lpips, "discriminator": {"type": "unet", "num_feat": 2, "patch_size": 32}}
+    recipes = [make(recipe=recipe_options) for _ in range(2)]
+    before = parameters(recipes[0])
+    terms = recipes[0].iteration([make_batch(1)])
+    assert {"lpips", "pixel", "adversarial", "discriminator"} <= terms.keys()
+    assert all(term.isfinite() for term in terms.values())
+    expected = terms["lpips"] + terms["pixel"] + terms["adversarial"]
+    torch.testing.assert_close(terms["loss"], expected)
+    after = parameters(recipes[0])
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"generator", "discriminator"}
+    for name, network in recipes[1].networks.items():
+        network.load_state_dict(recipes[0].networks[name].state_dict())
+    for recipe in recipes:
+        recipe.iteration([make_batch(2)])
+    first, second = map(parameters, recipes)
+    assert all(torch.equal(first[name], second[name]) for name in first)

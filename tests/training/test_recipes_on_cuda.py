@@ -52,6 +52,8 @@ def test_forward_and_losses_stay_on_the_device(fake_cuda, experiment, number):
         }
         if recipe.needs_clean_lr:
             batch["clean_lr"] = torch.empty(2, 16, 16, 3)
+        if generator.reads_steps:
+            batch["steps"] = torch.empty(2, 2)
         batch = Runtime.to_device(FakeRuntime(), batch)
         batch["x_hat"] = torch.empty(2, 3, 16 * scale, 16 * scale, device="cuda")
         recipe.set_iteration(3)

@@ -13,7 +13,6 @@ from data.prepare import prepare_for
 from data.resize import imresize_float
 from models import build_generator
 from models.checkpoints import export_weights
-from training.nonlocal_prior import blurred
 from training.options import StageOptions
 from training.recipes import RECIPES
 from utils.options import validate
@@ -117,14 +116,6 @@ def test_the_prior_is_trained_alone_and_both_operators_hold_it(batch):
     for name in (name for name in after if name.startswith("arm.prior.")):
         assert torch.equal(after[name], after[name.replace("arm.", "rem.")])
     export_weights(generator, {})  # shared tensors are no obstacle
-
-
-def test_the_guide_is_blurred_with_a_normalised_kernel():
-    image = torch.zeros(1, 3, 5, 5)
-    image[..., 2, 2] = 16
-    kernel = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
-    torch.testing.assert_close(blurred(image)[0, 1, 1:4, 1:4], kernel)
-    torch.testing.assert_close(blurred(torch.ones(1, 3, 4, 4)), torch.ones(1, 3, 4, 4))
 
 
 def test_the_clean_lr_patch_is_the_unrounded_bicubic_of_the_hr_patch(photo_folder, tmp_path):

@@ -234,11 +234,12 @@ def test_memory_decides_between_the_whole_and_tiles(qe, monkeypatch):
 
 
 def test_tiles_of_a_network_that_looks_at_the_whole_are_noted(tree, tmp_path, photos, capsys):
-    network = build_generator({"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1})
-    (tmp_path / "cisrnet.safetensors").write_bytes(export_weights(network, {}))
+    sizes = {"num_feat": 16, "arm_groups": 1, "rem_groups": 1, "blocks": 1, "steps": 1}
+    network = build_generator({"type": "cisr_psi", "scale": 2, **sizes})
+    (tmp_path / "cisr_psi.safetensors").write_bytes(export_weights(network, {}))
     write_png(tmp_path / "wide.png", photos["coffee"][:40, :140])
     arguments = tmp_path / "wide.png", tree / "a.jpg", "--output", tmp_path / "out", "--tile", 96
-    assert run(*arguments, "--weights", tmp_path / "cisrnet.safetensors") == 0
+    assert run(*arguments, "--weights", tmp_path / "cisr_psi.safetensors") == 0
     notes = capsys.readouterr().err.splitlines()
     assert notes == [
         f"note: {tmp_path}/wide.png: restored in 2 tiles by a network that looks at the whole image: seams may show"

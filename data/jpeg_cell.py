@@ -1,0 +1,129 @@
+"""What a JPEG file says of its original: every DCT coefficient of it lies within half a step of the decoded one.
+
+The images that agree with a file form a convex set, a box in the space of DCT coefficients (the quantisation
+constraint set of Zakhor, IEEE TCSVT 1992). Projecting a restored image onto it never takes it farther from the
+original, whatever made it: measured on Y, Cb and Cr, and as far as the encoder rounded to the nearest step. Encoders
+that drop coefficients on purpose (trellis quantisation) leave originals outside; the projection then keeps the
+restored image closer to the file than need be, never farther from it. Blocks that reach beyond the image's border take
+the border's samples for those out there; for them the projection is near, not exact.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.fft import dctn, idctn
+
+MCU = 16
+"""Rows and columns of an image are projected independently in squares of this side: the largest block of samples that
+a JPEG of 4:4:4, 4:2:2, 4:4:0 or 4:2:0 codes together."""
+
+# JFIF's full-range BT.601.
+_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
+_TO_RGB = np.linalg.inv(_TO_YCC.astype(np.float64)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One component: its quantised coefficients (blocks down × blocks across × 8 × 8), steps (8×8) and subsampling."""
+
+    levels: np.ndarray
+    steps: np.ndarray
+    down: int
+    across: int
+
+
+@dataclass(frozen=True)
+class JpegCell:
+    """The images that one JPEG file could have been made from, in the orientation of the file.
+
+    Attributes:
+        height, width: of the image in pixels.
+        planes: Y alone for a grey file, else Y, Cb, Cr.
+    """
+
+    height: int
+    width: int
+    planes: tuple[_Plane, ...]
+
+    def project(self, image: np.ndarray, top: int = 0, width: float = 1.0) -> np.ndarray:
+        """The nearest image in the cell.
+
+        Args:
+            image: float32 h×w×3, RGB on 0–255: all rows of the file's image, or a band of them.
+            top: row of the file's image that the band begins at, a multiple of `MCU`; its height is one too, unless it
+                reaches the image's last row.
+            width: of the cell, as a share of the quantisation step: 1 is what is known, less keeps closer to the file.
+
+        Returns:
+            float32 of the same shape; not clipped.
+
+        Raises:
+            ValueError: a band that does not fit.
+        """
+        rows, columns = image.shape[:2]
+        if columns != self.width or top % MCU or top + rows > self.height:
+            raise ValueError(f"a band of {rows}×{columns} at row {top} is none of {self.height}×{self.width}")
+        if rows % MCU and top + rows != self.height:
+            raise ValueError(f"a band of {rows} rows inside the image is no multiple of {MCU}")
+        padded = np.pad(image, ((0, -rows % MCU), (0, -columns % MCU), (0, 0)), mode="edge")
+        ycc = padded @ _TO_YCC.T
+        for channel, plane in enumerate(self.planes):
+            ycc[..., channel] += _correction(ycc[..., channel] - (128 if channel == 0 else 0), plane, top, width)
+        if len(self.planes) == 1:
+            ycc[..., 1:] = 0
+        return (ycc @ _TO_RGB.T)[:rows, :columns]
+
+
+def read_cell(data: bytes) -> JpegCell | None:
+    """Return the cell of a JPEG file; None for other data, and for JPEGs that are not 8-bit grey or YCbCr in one of the
+    four usual subsamplings."""
+    if data[:2] != b"\xff\xd8":
+        return None
+    import jpeglib  # loads a shared library
+
+    # The library reads files by name.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.jpg"
+        path.write_bytes(data)
+        try:
+            file = jpeglib.read_dct(str(path))
+            levels = [file.Y] if file.num_components == 1 else [file.Y, file.Cb, file.Cr]
+        except (OSError, RuntimeError, ValueError, AttributeError, IndexError):
+            return None
+    colour = file.jpeg_color_space.name
+    if any(plane is None for plane in levels) or colour != ("JCS_GRAYSCALE" if len(levels) == 1 else "JCS_YCbCr"):
+        return None
+    factors = [(1, 1)] if len(levels) == 1 else [(int(v), int(h)) for v, h in file.samp_factor]
+    most = factors[0]
+    if any(most[axis] not in (f[axis], 2 * f[axis]) for f in factors for axis in (0, 1)):
+        return None
+    planes = tuple(
+        _Plane(level, np.asarray(file.get_component_qt(n), np.float32), most[0] // f[0], most[1] // f[1])
+        for n, (level, f) in enumerate(zip(levels, factors))
+    )
+    return JpegCell(int(file.height), int(file.width), planes)
+
+
+def _correction(samples: np.ndarray, plane: _Plane, top: int, width: float) -> np.ndarray:
+    """What is added to a component at full size (its sides multiples of `MCU`) to bring it into the cell."""
+    down, across = plane.down, plane.across
+    height, columns = samples.shape[0] // down, samples.shape[1] // across
+    # The encoder codes the mean of the samples that share a chroma sample; adding to each of them alike moves it least.
+    means = samples.reshape(height, down, columns, across).mean((1, 3))
+    first = top // down // 8
+    levels = plane.levels[first : first + height // 8, : columns // 8]
+    # Blocks that an encoder pads a file with are not there: nothing is known of what the image is padded with here.
+    blocks_down, blocks_across = levels.shape[:2]
+    coded = means[: blocks_down * 8, : blocks_across * 8]
+    spectrum = dctn(coded.reshape(blocks_down, 8, blocks_across, 8), axes=(1, 3), norm="ortho", overwrite_x=False)
+    steps = plane.steps[None, :, None, :]
+    decoded = levels.transpose(0, 2, 1, 3) * steps
+    reach = steps * (width / 2)
+    moved = np.clip(spectrum, decoded - reach, decoded + reach) - spectrum
+    change = np.zeros_like(means)
+    change[: coded.shape[0], : coded.shape[1]] = idctn(moved, axes=(1, 3), norm="ortho").reshape(coded.shape)
+    return change.repeat(down, 0).repeat(across, 1)

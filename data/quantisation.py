@@ -1,0 +1,39 @@
+"""How coarsely a JPEG was quantised: known from its header, exactly and at no cost."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from data.codecs import Chain, Codec, Jpeg
+
+Steps = tuple[float, float]
+"""Mean quantisation steps of luma and of chroma, 1 to 255 each (16-bit tables go beyond)."""
+UNKNOWN: Steps = (0.0, 0.0)
+
+
+def steps_in_file(data: bytes) -> Steps:
+    """Return the mean steps that the header of a JPEG file names, `UNKNOWN` for any other data.
+
+    A grey file has one table: its steps stand for both.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            tables = image.quantization
+            means = [float(np.mean(tables[component[3]])) for component in image.layer]
+    except (OSError, SyntaxError, ValueError, KeyError, IndexError, Image.DecompressionBombError):
+        return UNKNOWN
+    return (means[0], means[1] if len(means) > 1 else means[0]) if means else UNKNOWN
+
+
+@lru_cache(maxsize=1024)
+def steps_of(codec: Codec) -> Steps:
+    """Return the mean steps of what `codec` (one quality, no range) encodes last; `UNKNOWN` if that is no JPEG."""
+    if isinstance(codec, Chain):
+        return steps_of(codec.codecs[-1])
+    if not isinstance(codec, Jpeg):
+        return UNKNOWN
+    return steps_in_file(codec.encode(np.zeros((16, 16, 3), np.uint8)))  # the tables do not depend on the image
