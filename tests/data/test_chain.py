@@ -36,9 +36,9 @@ def test_a_shift_puts_the_blocks_of_the_first_encoder_elsewhere():
     padded = np.pad(PHOTO, ((3, 0), (4, 0), (0, 0)), mode="edge")
     np.testing.assert_array_equal(shifted, compress(compress(padded, "jpeg5")[3:, 4:], "jpeg95"))
     np.testing.assert_array_equal(decode(data, "jpeg95"), shifted)
-    # Of the grid of 16 pixels that 4:2:0 has, a whole period is no shift.
+    # A whole period of the grid is no shift.
     inside = (slice(16, -16), slice(16, -16))
-    same = [compress(PHOTO, spec)[inside] for spec in ("jpeg30>shift16,16>jpeg50", "jpeg30>jpeg50")]
+    same = [compress(PHOTO, spec)[inside] for spec in ("jpeg30:444>shift8,16>jpeg50:444", "jpeg30:444>jpeg50:444")]
     np.testing.assert_array_equal(*same)
 
 
