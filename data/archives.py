@@ -32,7 +32,7 @@ MAX_EXPANSION = 20  # times the archive's size; PNG and JPEG files hardly compre
 SLACK = 1 << 24  # bytes above that: small archives are mostly headers and padding
 CHUNK = 1 << 18
 
-_IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ()-]{0,120}\.(png|jpe?g)", re.IGNORECASE)
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ()-]{0,120}\.(png|jpe?g|bmp|ppm)", re.IGNORECASE)
 # What the standard library raises on damaged archives. RuntimeError: encrypted, or nested too deep.
 _UNREADABLE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError,
@@ -52,7 +52,7 @@ class DamagedArchiveError(ArchiveError):
 class ImageFolder:
     """A folder of images inside an archive, and where it goes."""
 
-    inside: str  # the last parts of its path in the archive, such as "Set5/HR"
+    inside: str  # the last parts of its path in the archive, such as "Set5/HR"; "*": any folder
     target: Path  # must not exist, or be an empty folder
     count: int  # images that it must hold
 
@@ -106,7 +106,7 @@ def _copy_images(archive: Path, temporary: dict[ImageFolder, Path]) -> None:
                     f"{archive}: refused, it unpacks to more than {limit / 1e6:,.0f} MB, which images cannot"
                 )
             *parents, name = member.name.split("/")
-            folder = next((f for f in temporary if _ends_with(parents, f.inside.split("/"))), None)
+            folder = next((f for f in temporary if f.inside == "*" or _ends_with(parents, f.inside.split("/"))), None)
             if folder is None or member.kind != "file" or not _IMAGE_NAME.fullmatch(name):
                 continue
             left[folder] -= 1

@@ -33,9 +33,19 @@ class Codec(ABC):
     is_range = False
     size_multiple = 1
     """Sides of training images are cropped to multiples of this before they are encoded."""
+    keeps_size = True
+    """Whether the picture has the size of the image; else `original_of` has the picture's."""
 
     def draw(self, rng: np.random.Generator) -> Codec:
         """Return a codec of one quality: this one, with nothing taken from `rng`, if it has no range."""
+        return self
+
+    def original_of(self, image: np.ndarray) -> np.ndarray:
+        """Return the image that the compressed one is compared with, in its size: `image`, or resized as it was."""
+        return image
+
+    def of_grey(self) -> Codec:
+        """Return the codec for images whose channels are equal: with one component, if the format has that."""
         return self
 
     @abstractmethod
@@ -56,7 +66,12 @@ class Codec(ABC):
 
     def compress(self, image: np.ndarray) -> np.ndarray:
         """Return `decode(encode(image))`. Raises CodecError as they do."""
-        return self.decode(self.encode(image))
+        return self.roundtrip(image)[0]
+
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+        """Return `compress(image)` and the bytes it was decoded from; none where nothing was encoded."""
+        data = self.encode(image)
+        return self.decode(data), data
 
     @abstractmethod
     def _encode(self, image: np.ndarray) -> bytes:
@@ -92,6 +107,11 @@ class QualityCodec(Codec):
 
     def __str__(self) -> str:
         return f"{self.name}{self.quality}"
+
+    @property
+    def family(self) -> str:
+        """The spec without its quality: `jpeg`, `jpeg:444`, `hevcfull`."""
+        return str(self).replace(str(self.quality), "", 1)
 
     @abstractmethod
     def encoder(self) -> str:

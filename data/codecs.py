@@ -4,14 +4,18 @@ A spec is one of
 
     none                                   no compression (encoded as PNG)
     jpegQ   1 to 100                       4:2:0, baseline, by OpenCV: the same bytes as Pillow's;
-                                           jpegQ:444 and jpegQ:422 keep more of the chroma
+                                           jpegQ:444 and jpegQ:422 keep more of the chroma, jpegQ:400 none
     webpQ   1 to 100                       lossy, by OpenCV: the same bytes as Pillow's with method=4
     avifQ   0 to 100                       4:2:0, by Pillow; its bytes change with Pillow's version
-    hevcQP  0 to 51, also hevcQPfull       all-intra 4:4:4 by x265: see data/hevc.py
+    hevcQP  0 to 51, also hevcQPfull       all-intra 4:4:4 by x265: see data/hevc.py; hevcQP:420 and
+                                           hevcQPfull:420 with half the chroma's rows and columns
     hmQP    0 to 51, also hmQPfull         the same by HM, the reference encoder: see data/hevc.py
 
 where the number may be a range to draw from in training, `jpeg10..95`, and where several may be joined for a
-photo that is posted again, `jpeg40>webp30`: compressed by the first, decoded, compressed by the second.
+photo that is posted again, `jpeg40>webp30`: compressed by the first, decoded, compressed by the second, with a
+shift of the block grid or a resize before a codec where one is wanted: `jpeg30>shift4,4>jpeg50`,
+`jpeg80>resize0.5>jpeg70` (see data/chain.py). A shift may be a range too, `shift0..7,0..7`; it keeps the picture's
+size. A resize does not: the original is then resized alike, which evaluation sets at scale 1 do and training does not.
 Numbers have no leading zeros, so one compression has one name. JPEG has no quality 0 (libjpeg takes it for 1)
 and WebP above 100 would be lossless: both are refused.
 """
@@ -20,13 +24,14 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
+from data.chain import Chain, parse_step
 from data.codec_base import Codec, CodecError, QualityCodec, Range, decode_still
 from data.hevc import Hevc, Hm
 
@@ -58,14 +63,17 @@ def parse(spec: str) -> Codec:
     codecs = []
     for part in spec.split(">"):
         try:
-            codecs.append(_parse_one(part))
+            codecs.append(parse_step(part) or _parse_one(part))
         except CodecError as error:
             raise _mistake(spec, str(error)) from None
-    if len(codecs) == 1:
+    if len(codecs) == 1 and isinstance(codecs[0], Codec):
         return codecs[0]
     if any(isinstance(codec, Nothing) for codec in codecs):
         raise _mistake(spec, "none stands alone")
-    return Chain(tuple(codecs))
+    try:
+        return Chain(tuple(codecs))
+    except CodecError as error:
+        raise _mistake(spec, str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -78,8 +86,8 @@ class Nothing(Codec):
     def describe(self) -> str:
         return "no compression"
 
-    def compress(self, image: np.ndarray) -> np.ndarray:
-        return self._checked(image).copy()
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+        return self._checked(image).copy(), b""
 
     def _encode(self, image: np.ndarray) -> bytes:
         return _cv2_encode(self, ".png", image, [])
@@ -91,15 +99,16 @@ class Nothing(Codec):
 class _Cv2Codec(QualityCodec):
     """JPEG and WebP: encoded by OpenCV, decoded by Pillow, which gives the same pixels and refuses damage.
 
-    Bytes made a moment ago are not damaged: `compress` stays within OpenCV, which is faster.
+    Bytes made a moment ago are not damaged: `roundtrip` stays within OpenCV, which is faster.
     """
 
-    def compress(self, image: np.ndarray) -> np.ndarray:
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
         data = self.encode(image)
-        return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), data
 
 
 _SUBSAMPLINGS = {
+    "400": None,
     "420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
     "422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -108,7 +117,7 @@ _SUBSAMPLINGS = {
 
 @dataclass(frozen=True)
 class Jpeg(_Cv2Codec):
-    """`subsampling`: of the chroma, as the standard writes it without its colons."""
+    """`subsampling`: of the chroma, as the standard writes it without its colons; 400 is one component, Y."""
 
     subsampling: str = "420"
 
@@ -118,11 +127,17 @@ class Jpeg(_Cv2Codec):
     def __str__(self) -> str:
         return super().__str__() + (f":{self.subsampling}" if self.subsampling != "420" else "")
 
+    def of_grey(self) -> Codec:
+        return replace(self, subsampling="400")
+
     def encoder(self) -> str:
         return f"{':'.join(self.subsampling)}, baseline (OpenCV {cv2.__version__})"
 
     def _encode(self, image: np.ndarray) -> bytes:
         _check_side(self, image, 65500)
+        if self.subsampling == "400":
+            # OpenCV makes Y of colours by JPEG's own weights; a grey image stays as it is.
+            return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality], cv2.COLOR_RGB2GRAY)
         sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SUBSAMPLINGS[self.subsampling]]
         return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality, *sampling])
 
@@ -170,45 +185,12 @@ class Avif(QualityCodec):
         return decode_still(self, data, "AVIF")
 
 
-@dataclass(frozen=True)
-class Chain(Codec):
-    """Codecs one after the other: each compresses what the one before it has left."""
-
-    codecs: tuple[Codec, ...]
-
-    def __str__(self) -> str:
-        return ">".join(map(str, self.codecs))
-
-    @property
-    def is_range(self) -> bool:
-        return any(codec.is_range for codec in self.codecs)
-
-    @property
-    def size_multiple(self) -> int:
-        return max(codec.size_multiple for codec in self.codecs)
-
-    def draw(self, rng: np.random.Generator) -> Codec:
-        return Chain(tuple(codec.draw(rng) for codec in self.codecs)) if self.is_range else self
-
-    def describe(self) -> str:
-        return ", then ".join(codec.describe() for codec in self.codecs)
-
-    def _encode(self, image: np.ndarray) -> bytes:
-        for codec in self.codecs[:-1]:
-            image = codec.compress(image)
-        return self.codecs[-1].encode(image)
-
-    def decode(self, data: bytes) -> np.ndarray:
-        return self.codecs[-1].decode(data)
-
-    def compress(self, image: np.ndarray) -> np.ndarray:
-        image = self._checked(image)
-        for codec in self.codecs:
-            image = codec.compress(image)
-        return image
-
-
 _CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, Webp, Avif, Hevc, Hm)}
+_CHROMA: dict[type[QualityCodec], tuple[str, ...]] = {
+    Jpeg: tuple(_SUBSAMPLINGS),
+    Hevc: Hevc.subsamplings,
+    Hm: Hm.subsamplings,
+}
 _NUMBER = "(0|[1-9][0-9]{0,2})"
 _SPEC = re.compile(rf"([a-z]+?){_NUMBER}(?:\.\.{_NUMBER})?(full)?(?::([0-9]{{3}}))?")
 
@@ -229,8 +211,9 @@ def _parse_one(text: str) -> Codec:
             raise CodecError(f"{name} has no 'full'")
         settings["full_range"] = True
     if subsampling:
-        if _CODECS[name] is not Jpeg or subsampling not in _SUBSAMPLINGS:
-            raise CodecError(f"subsampling is for jpeg, and one of {', '.join(_SUBSAMPLINGS)}")
+        known = _CHROMA.get(_CODECS[name], ())
+        if subsampling not in known:
+            raise CodecError(f"subsampling of {name} is one of {', '.join(known)}" if known else f"{name} has none")
         settings["subsampling"] = subsampling
     return _CODECS[name](quality, **settings)
 
@@ -241,7 +224,7 @@ def _mistake(given: object, why: str) -> CodecError:
     return CodecError(
         f"{text if len(text) <= 60 else text[:57] + '...'} is not a compression ({why}): write none, or a "
         f"codec and its number as in jpeg40 ({known}), jpeg10..95 for a range, jpeg40:444 for full chroma, hevc37full "
-        "or hm37full for full-range colours, jpeg40>webp30 for one after the other"
+        "or hm37full for full-range colours, jpeg40>webp30 for one after the other, shift4,4> or resize0.5> before one"
     )
 
 
@@ -250,10 +233,12 @@ def _check_side(codec: Codec, image: np.ndarray, longest: int) -> None:
         raise CodecError(f"{codec}: {image.shape[1]}x{image.shape[0]} pixels, the format ends at {longest} a side")
 
 
-def _cv2_encode(codec: Codec, suffix: str, image: np.ndarray, parameters: list[int]) -> bytes:
+def _cv2_encode(
+    codec: Codec, suffix: str, image: np.ndarray, parameters: list[int], colours: int = cv2.COLOR_RGB2BGR
+) -> bytes:
     if not cv2.haveImageWriter(suffix):
         raise CodecError(f"{codec}: this OpenCV cannot write {suffix}: pip install opencv-python-headless")
     try:
-        return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)[1].tobytes()
+        return cv2.imencode(suffix, cv2.cvtColor(image, colours), parameters)[1].tobytes()
     except cv2.error as error:
         raise CodecError(f"{codec}: OpenCV cannot encode this image ({' '.join(str(error).split())})") from None

@@ -19,7 +19,7 @@ from utils.files import locked
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive on the web. Its folders: (path in the archive, folder under ROOT, number of images)."""
+    """An archive on the web. Its folders: (path in the archive or `*`, folder under ROOT, number of images)."""
 
     base: str
     file: str
@@ -57,6 +57,23 @@ ARCHIVES = {
             (("images/test", "B100", 100),),
         ),
     ),
+}
+
+# The public sets of JPEG artefact removal. No digest of theirs is published, and these addresses were not tried when
+# this was written: they are those that the papers' own pages and programs name.
+FBCNN = "https://github.com/jiaxi-jiang/FBCNN/archive/refs/heads/"  # FBCNN's authors keep both sets in their repository
+ARCHIVES |= {
+    "live1": (Archive(FBCNN, "main.zip", (("testsets/LIVE1_color", "LIVE1", 29),)),),
+    "classic5": (Archive(FBCNN, "main.zip", (("testsets/Classic5", "Classic5", 5),)),),
+    "bsds500": (
+        Archive(
+            "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/",
+            "BSR_bsds500.tgz",
+            (("images/test", "BSDS500_test", 200),),
+        ),
+    ),
+    "icb": (Archive("https://imagecompression.info/test_images/", "rgb8bit.zip", (("*", "ICB", 15),)),),
+    "urban100": (Archive("https://cv.snu.ac.kr/research/EDSR/", "benchmark.tar", (("Urban100/HR", "Urban100", 100),)),),
 }
 
 KODAK = "https://r0k.us/graphics/kodak/kodak/"
@@ -114,7 +131,9 @@ def main(argv: list[str]) -> int:
 
 def name_of(folder: Path) -> str | None:
     """The NAME whose download makes this folder, as the end of its path says; None for folders of the user's own."""
-    places = {place: name for name, archives in ARCHIVES.items() for a in archives for _, place, _ in a.folders}
+    places: dict[str, str] = {}
+    for name, archives in ARCHIVES.items():
+        places |= {place: name for a in archives for _, place, _ in a.folders if place not in places}
     places |= {
         "Kodak24": "kodak",
         "Manga109": "manga109",

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.codecs import parse
 from data.compressed_file import NO_FILE, CompressedFile
+from data.grey import Grey, to_grey
 from data.options import EvaluationSetOptions, PhotoSetOptions
 from data.resize import imresize, modcrop
 from data.store import images_in
@@ -26,26 +27,31 @@ class EvaluationSetError(UserError):
 
 @dataclass(frozen=True)
 class EvaluationItem:
-    """One image at one compression. `compression` is "as is" where the LR images come from a folder."""
+    """One image at one compression. `compression` is "as is" where the LR images come from a folder.
+
+    `grey`: how the image is made grey before anything else; None: it is not.
+    """
 
     set_name: str
     image: str
     compression: str
     hr_path: Path
     lr_path: Path | None
+    grey: Grey | None = None
 
 
 @dataclass(frozen=True)
 class EvaluationPair:
     """`lr` and `hr` (uint8 RGB, hr exactly scale times lr); bits per LR pixel where it was encoded here.
 
-    `file`: what `lr` was decoded from; nothing is known of it where it was not compressed.
+    `file`: what `lr` was decoded from; nothing is known of it where it was not compressed. `compression`: the item's.
     """
 
     lr: np.ndarray
     hr: np.ndarray
     bits_per_pixel: float | None
     file: CompressedFile = NO_FILE
+    compression: str = "as is"
 
 
 def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
@@ -58,8 +64,13 @@ def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
     hr_paths = _by_stem(options.hr, options.name)
     if options.lr is None:
         specs = [str(parse(spec)) for spec in options.compressions]
+        for spec in specs:
+            if scale > 1 and not parse(spec).keeps_size:
+                raise EvaluationSetError(f"set {options.name!r}: {spec} resizes, which is for scale 1 alone")
         return [
-            EvaluationItem(options.name, stem, spec, path, None) for spec in specs for stem, path in hr_paths.items()
+            EvaluationItem(options.name, stem, spec, path, None, options.grey)
+            for spec in specs
+            for stem, path in hr_paths.items()
         ]
     lr_paths = _by_stem(options.lr, options.name)
     lonely = sorted(hr_paths.keys() ^ lr_paths.keys())
@@ -70,7 +81,9 @@ def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
         )
     for stem, path in lr_paths.items():
         _check_sizes(image_size(path), image_size(hr_paths[stem]), scale, f"{path} and {hr_paths[stem]}")
-    return [EvaluationItem(options.name, stem, "as is", hr_paths[stem], lr_paths[stem]) for stem in hr_paths]
+    return [
+        EvaluationItem(options.name, stem, "as is", hr_paths[stem], lr_paths[stem], options.grey) for stem in hr_paths
+    ]
 
 
 def load(item: EvaluationItem, scale: int) -> EvaluationPair:
@@ -78,10 +91,11 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
 
     Raises:
         ImageError, CodecError, EvaluationSetError: unreadable, or too small for the codec or the scale.
+        GreyError: an image with colours where the set's files are said to be grey.
     """
-    hr = read_image(item.hr_path)
+    hr = _read(item.hr_path, item.grey)
     if item.lr_path is not None:
-        lr = read_image(item.lr_path)
+        lr = _read(item.lr_path, item.grey)
         _check_sizes(lr.shape, hr.shape, scale, f"{item.lr_path} and {item.hr_path}")
         return EvaluationPair(lr, _crop(hr, lr, scale), None, CompressedFile(item.lr_path.read_bytes()))
     if min(hr.shape[:2]) < scale:
@@ -89,13 +103,17 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
     hr = modcrop(hr, scale)
     clean = imresize(hr, 1 / scale) if scale > 1 else hr
     if item.compression == "none":
-        return EvaluationPair(clean, hr, None)
+        return EvaluationPair(clean, hr, None, compression=item.compression)
     codec = parse(item.compression)
-    data = codec.encode(clean)
-    lr = codec.decode(data)
-    return EvaluationPair(
-        lr, _crop(hr, lr, scale), 8 * len(data) / (clean.shape[0] * clean.shape[1]), CompressedFile(data)
-    )
+    lr, data = (codec.of_grey() if item.grey else codec).roundtrip(clean)
+    hr = _crop(codec.original_of(hr), lr, scale)
+    rate = 8 * len(data) / (lr.shape[0] * lr.shape[1])
+    return EvaluationPair(lr, hr, rate, CompressedFile(data), item.compression)
+
+
+def _read(path: Path, grey: Grey | None) -> np.ndarray:
+    image = read_image(path)
+    return image if grey is None else to_grey(image, grey, str(path))
 
 
 def all_items(sets: tuple[EvaluationSetOptions, ...], scale: int) -> Iterator[EvaluationItem]:

@@ -1,4 +1,4 @@
-"""HEVC, one picture, all intra, 4:4:4, 8 bits: by x265 through PyAV, or by HM, the reference encoder.
+"""HEVC, one picture, all intra, 4:4:4 or 4:2:0, 8 bits: by x265 through PyAV, or by HM, the reference encoder.
 
 Studies of HEVC's artefacts use HM at a fixed QP. x265 is several times as fast and pip installs it, but its
 defaults are not HM's: I slices are coded three QP steps below the one asked for, chroma six above, and the
@@ -7,8 +7,11 @@ HM 16.5 (over QP 22 to 42 within 0.06 dB of Y-PSNR and 0.13 dB of RGB-PSNR, at 4
 not the same pixels.
 
 RGB becomes YCbCr by the BT.601 matrix, limited range (Y 16 to 235) unless `full_range`, rounded to 8 bits, and
-back. `encode` returns a raw Annex B stream (`.hevc`) whose headers carry the image's exact size. It ends with
-an end-of-bitstream mark (5 bytes), by which `decode` tells a whole stream from one cut short: the decoder
+back. For 4:2:0 the means of 2x2 chroma samples are encoded, and enlarged bilinearly about their centres; an odd last
+row or column stands in the stream twice, and `roundtrip` cuts it off.
+
+`encode` returns a raw Annex B stream (`.hevc`) whose headers carry the image's size (for 4:2:0 the next even one). It
+ends with an end-of-bitstream mark (5 bytes), by which `decode` tells a whole stream from one cut short: the decoder
 would just paint the missing part. Damage inside a stream is not noticed, as in any player.
 """
 
@@ -25,7 +28,9 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
+import cv2
 import numpy as np
 
 from data.codec_base import CodecError, QualityCodec
@@ -41,16 +46,23 @@ _LOG_LEVEL = "none"  # of x265; "info" prints the average QP, "debug" the lambda
 
 @dataclass(frozen=True)
 class Hevc(QualityCodec):
-    """x265 at a fixed QP (`quality`), with HM's I-slice QP, chroma QP and lambda."""
+    """x265 at a fixed QP (`quality`), with HM's I-slice QP, chroma QP and lambda.
+
+    `subsampling`: 444 keeps the chroma whole, 420 halves its rows and columns.
+    """
 
     full_range: bool = False
+    subsampling: str = "444"
+
+    subsamplings: ClassVar[tuple[str, ...]] = ("444", "420")
 
     name, lowest, highest = "hevc", 0, 51
     title = "HEVC QP"
     size_multiple = 8  # HM's smallest coding unit; SubjectiveQE-ESRGAN crops its data set so
 
     def __str__(self) -> str:
-        return super().__str__() + ("full" if self.full_range else "")
+        halved = f":{self.subsampling}" if self.subsampling != "444" else ""
+        return super().__str__() + ("full" if self.full_range else "") + halved
 
     def encoder(self) -> str:
         return (
@@ -63,6 +75,11 @@ class Hevc(QualityCodec):
         if max(height, width) > _LARGEST:
             raise CodecError(f"{self}: {width}x{height} pixels, at most {_LARGEST} a side can be encoded")
         bottom, right = max(0, _SMALLEST - height), max(0, _SMALLEST - width)
+        if self.subsampling == "420":
+            # Cropping counts in chroma samples: an odd last row or column stays in the stream.
+            height, width = height + height % 2, width + width % 2
+            image = np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
+            bottom, right = max(0, _SMALLEST - height), max(0, _SMALLEST - width)
         padded = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         try:
             stream = self._stream(_to_ycbcr(padded, self.full_range))
@@ -72,7 +89,13 @@ class Hevc(QualityCodec):
             raise CodecError(f"{self}: cannot encode ({' '.join(str(error).split())})") from None
         return stream + _END_OF_BITSTREAM
 
+    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+        data = self.encode(image)
+        height, width = image.shape[:2]
+        return np.ascontiguousarray(self.decode(data)[:height, :width]), data
+
     def decode(self, data: bytes) -> np.ndarray:
+        """As `Codec.decode`; from 4:2:0 an image of odd size comes with one more row or column."""
         if not data.endswith(_END_OF_BITSTREAM):
             raise CodecError(f"{self} data: cut short, or not a stream of this codec")
         context = _pyav().CodecContext.create("hevc", "r")
@@ -85,15 +108,22 @@ class Hevc(QualityCodec):
             frames = context.decode(packets[0]) + context.decode(None)
         except _errors() as error:
             raise CodecError(f"{self} data: damaged ({' '.join(str(error).split())})") from None
-        if len(frames) != 1 or frames[0].format.name not in ("yuv444p", "yuvj444p"):
-            raise CodecError(f"{self} data: damaged, or not one picture of 8-bit 4:4:4")
-        return _to_rgb(frames[0].to_ndarray(), self.full_range)
+        known = (f"yuv{self.subsampling}p", f"yuvj{self.subsampling}p")
+        if len(frames) != 1 or frames[0].format.name not in known:
+            raise CodecError(f"{self} data: damaged, or not one picture of 8-bit {':'.join(self.subsampling)}")
+        planes = frames[0].to_ndarray()
+        if self.subsampling == "420":
+            planes = _enlarged_chroma(planes)
+        return _to_rgb(planes, self.full_range)
 
     def _colours(self) -> str:
-        return f"4:4:4 8 bit, all intra, BT.601 {'full' if self.full_range else 'limited'} range"
+        return f"{':'.join(self.subsampling)} 8 bit, all intra, BT.601 {'full' if self.full_range else 'limited'} range"
 
     def _stream(self, planes: np.ndarray) -> bytes:
-        """Encode (3, height, width) uint8 YCbCr to an Annex B stream."""
+        """Encode (3, height, width) uint8 YCbCr, for 4:2:0 of even sides, to an Annex B stream."""
+        height, width = planes.shape[1:]
+        if self.subsampling == "420":
+            planes = _halved_chroma(planes)
         av = _pyav()
         try:
             context = av.CodecContext.create("libx265", "w")
@@ -102,8 +132,8 @@ class Hevc(QualityCodec):
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as lambdas:
             lambdas.write(_lambda_file())
             lambdas.flush()
-            context.height, context.width = planes.shape[1:]
-            context.pix_fmt = "yuv444p"
+            context.height, context.width = height, width
+            context.pix_fmt = f"yuv{self.subsampling}p"
             context.time_base = Fraction(1, 25)
             # One frame thread and one pool thread, so that processes can run side by side. WPP stays on:
             # without it the pixels are others, with it the number of pool threads changes nothing.
@@ -115,7 +145,7 @@ class Hevc(QualityCodec):
                 # Kept by x265 for the whole process once given: so it is given every time.
                 f"lambda-file={_escaped(lambdas.name)}:log-level={_LOG_LEVEL}",
             }
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
+            frame = av.VideoFrame.from_ndarray(planes, format=context.pix_fmt)
             return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
 
 
@@ -146,8 +176,8 @@ class Hm(Hevc):
     def _stream(self, planes: np.ndarray) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder, "picture.yuv"), Path(folder, "picture.bin")
-            source.write_bytes(planes.tobytes())
             _, height, width = planes.shape
+            source.write_bytes((_halved_chroma(planes) if self.subsampling == "420" else planes).tobytes())
             options = {
                 "InputFile": source,
                 "BitstreamFile": target,
@@ -158,8 +188,8 @@ class Hm(Hevc):
                 "FramesToBeEncoded": 1,
                 "InputBitDepth": 8,
                 "InternalBitDepth": 8,
-                "InputChromaFormat": 444,
-                "ChromaFormatIDC": 444,
+                "InputChromaFormat": self.subsampling,
+                "ChromaFormatIDC": self.subsampling,
                 "Profile": "main-RExt",
                 "QP": self.quality,
                 "IntraPeriod": 1,
@@ -254,6 +284,22 @@ def _cropped(stream: bytes, bottom: int, right: int) -> bytes:
     with av.open(io.BytesIO(stream), format="hevc") as container:
         crop = av.bitstream.BitStreamFilterContext(window, container.streams.video[0])
         return b"".join(bytes(cropped) for packet in container.demux() for cropped in crop.filter(packet))
+
+
+def _halved_chroma(planes: np.ndarray) -> np.ndarray:
+    """(3, h, w) uint8 of even sides to (h·3/2, w): Y, then Cb and Cr as means of 2×2 samples, rounded half up."""
+    chroma = planes[1:].astype(np.uint16)
+    sums = chroma[:, ::2, ::2] + chroma[:, 1::2, ::2] + chroma[:, ::2, 1::2] + chroma[:, 1::2, 1::2]
+    halved = ((sums + 2) // 4).astype(np.uint8)
+    return np.concatenate([planes[0].ravel(), halved.ravel()]).reshape(-1, planes.shape[2])
+
+
+def _enlarged_chroma(planes: np.ndarray) -> np.ndarray:
+    """(h·3/2, w) as `_halved_chroma` gives it to (3, h, w): chroma bilinear about the middle of its 2×2 samples."""
+    height, width = planes.shape[0] * 2 // 3, planes.shape[1]
+    chroma = planes[height:].reshape(2, height // 2, width // 2)
+    large = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in chroma]
+    return np.stack([planes[:height], *large])
 
 
 def _matrix(full_range: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from data.codecs import CodecError, parse
+from data.grey import Grey
 from utils.options import Section
 
 
-def _parsed(specs: tuple[str, ...], *, ranges: bool) -> tuple[str, ...]:
+def _parsed(specs: tuple[str, ...], *, ranges: bool, training: bool) -> tuple[str, ...]:
+    names = []
     for spec in specs:
         try:
             codec = parse(spec)
@@ -19,7 +21,10 @@ def _parsed(specs: tuple[str, ...], *, ranges: bool) -> tuple[str, ...]:
             raise ValueError(str(error)) from None
         if codec.is_range and not ranges:
             raise ValueError(f"{spec!r} is a range; only `compress: on_the_fly` can draw from one")
-    if len(set(specs)) < len(specs):
+        if training and not codec.keeps_size:
+            raise ValueError(f"{spec!r} resizes; training pairs keep their size, and only evaluation sets take it")
+        names.append(str(codec))
+    if len(set(names)) < len(names):
         raise ValueError(f"a compression is given twice in {list(specs)}")
     return specs
 
@@ -52,7 +57,7 @@ class TrainDataOptions(Section):
 
     @model_validator(mode="after")
     def _specs(self) -> TrainDataOptions:
-        _parsed(self.compressions, ranges=self.compress == "on_the_fly")
+        _parsed(self.compressions, ranges=self.compress == "on_the_fly", training=True)
         if self.grey and self.compress != "on_the_fly":
             raise ValueError("grey: patches are stored compressed already; set compress: on_the_fly")
         if self.hr is None and self.prepared is None:
@@ -86,11 +91,15 @@ class EvaluationSetOptions(Section):
     """Compressions of the LR images made here."""
     scale: int | None = Field(default=None, ge=1)
     """Must equal the generator's where given: a reminder for the reader, checked before anything is loaded."""
+    grey: Grey | None = None
+    """Grey images: Y is taken of every image first, then it is compressed (JPEG: with one component), restored and
+    scored. `bt601_limited`: MATLAB's Y, 16 to 235; `bt601_full`: OpenCV's and JPEG's, 0 to 255; `file`: the files are
+    grey. Null: in colour."""
 
     @field_validator("compressions")
     @classmethod
     def _specs(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
-        return _parsed(specs, ranges=False)
+        return _parsed(specs, ranges=False, training=False)
 
     @model_validator(mode="after")
     def _one_source(self) -> EvaluationSetOptions:

@@ -130,8 +130,7 @@ def _compressed(clean: np.ndarray, spec: str) -> tuple[np.ndarray, dict[str, flo
     codec = parse(spec)
     if min(clean.shape[:2]) >= codec.size_multiple:
         clean = modcrop(clean, codec.size_multiple)
-    data = codec.encode(clean)
-    pixels = codec.decode(data)
+    pixels, data = codec.roundtrip(clean)
     rate = 8 * len(data) / (clean.shape[0] * clean.shape[1])
     return pixels, {"bits_per_pixel": round(rate, 6)}
 

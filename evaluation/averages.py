@@ -82,9 +82,11 @@ def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame
                 values = group[names].to_numpy(dtype=np.float64)
                 for name, column, low, high in zip(names, values.T, *interval(values)):
                     row |= {name: column.mean(), f"{name}_low": low, f"{name}_high": high}
-                    known = quoted(options, model, name, dataset.name, compression)
+                    known = quoted(options, model, name, dataset, compression)
                     if known is not None:
-                        row |= {f"{name}_published": known.value, f"{name}_difference": column.mean() - known.value}
+                        row[f"{name}_published"] = known.value
+                        if known.comparable:
+                            row[f"{name}_difference"] = column.mean() - known.value
                 bits = group["bits_per_pixel"].to_numpy(dtype=np.float64)
                 row |= {"bits_per_pixel": bits.mean(), "seconds": group["seconds"].median()}
                 rows.append(row)

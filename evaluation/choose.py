@@ -69,6 +69,8 @@ def _from_options(path: Path, model: str | None, weights: Path | None) -> Genera
     data, origins = read_with_bases(path)
     if "models" in data:
         row = _row(load(path, EvaluationOptions), path, model)
+        if row.program is not None:
+            raise UserError(f"{path}: {row.name} is a program, not a network; name another row with --model")
         weights = weights or row.weight_file
         if row.generator is None:
             return options_in_file(resolve(weights))

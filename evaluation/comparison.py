@@ -1,15 +1,27 @@
-"""Published figures beside ours: only where data set, scale, compression, convention and border agree."""
+"""Published figures beside ours: only where data set, scale, compression, convention, protocol and border agree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data.options import EvaluationSetOptions
 from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.published import COSTS, FINDINGS, Cost, Finding, lookup
 
-_FIELD = {"psnr_y": "psnr", "ssim_y": "ssim", "psnr_rgb": "psnr", "lpips": "lpips", "lpips_unit_range": "lpips"}
+_FIELD = {
+    "psnr_y": "psnr",
+    "ssim_y": "ssim",
+    "psnr_rgb": "psnr",
+    "ssim_rgb": "ssim",
+    "psnr_b": "psnr_b",
+    "lpips": "lpips",
+    "lpips_unit_range": "lpips",
+}
+_OF_Y = ("psnr_y", "ssim_y")  # in the evaluation's convention and border; the others have their own
 _OWN_CONVENTION = {
     "psnr_rgb": "rgb",
+    "ssim_rgb": "rgb",
+    "psnr_b": "rgb",
     "lpips": "lpips_alex_standard",
     "lpips_unit_range": "lpips_alex_unit_range",
 }
@@ -17,30 +29,46 @@ _OWN_CONVENTION = {
 
 @dataclass(frozen=True)
 class Quoted:
-    """A published figure, the decimals it was printed with, its source, and what must be said beside it."""
+    """A published figure, the decimals it was printed with, its source, and what must be said beside it.
+
+    `comparable`: whether ours less it says anything.
+    """
 
     value: float
     decimals: int
     source: str
     caveat: str
+    comparable: bool = True
 
 
 def quoted(
-    options: EvaluationOptions, model: ModelOptions, measure: str, dataset: str, compression: str
+    options: EvaluationOptions, model: ModelOptions, measure: str, dataset: EvaluationSetOptions, compression: str
 ) -> Quoted | None:
     """The published figure that this cell of ours may stand beside."""
-    if model.published is None:
+    if model.published is None or measure not in _FIELD:
         return None
     # The papers' HEVC is named by its QP; whose encoder it was is in the row's caveat.
-    row = lookup(model.published, dataset, options.scale, compression.replace("hm", "hevc"))
-    if row is None or row.convention != _OWN_CONVENTION.get(measure, options.convention):
+    compression = compression.replace("hm", "hevc")
+    # A set may stand twice in a table, in colour and grey: its folder has the papers' name then.
+    names = (dataset.name, dataset.hr.name)
+    rows = [lookup(model.published, name, options.scale, compression, dataset.grey or "colour") for name in names]
+    row = rows[0] or rows[1]
+    if row is None or row.convention != _convention(options, measure, dataset):
         return None
-    if measure not in _OWN_CONVENTION and options.shaved != (options.scale if options.scale > 1 else 0):
+    if measure in _OF_Y and options.shaved != (options.scale if options.scale > 1 else 0):
         return None
     value = getattr(row, _FIELD[measure])
     if value is None:
         return None
-    return Quoted(value, row.decimals if _FIELD[measure] == "psnr" else 3, row.source, row.caveat)
+    decimals = row.decimals if _FIELD[measure].startswith("psnr") else 3
+    return Quoted(value, decimals, row.source, row.caveat, row.comparable)
+
+
+def _convention(options: EvaluationOptions, measure: str, dataset: EvaluationSetOptions) -> str:
+    """By which a measure is taken on a set, as `evaluation.published` names it."""
+    if dataset.grey is not None and not measure.startswith("lpips"):
+        return "grey"
+    return _OWN_CONVENTION.get(measure, options.convention)
 
 
 def quoted_cost(options: EvaluationOptions, model: ModelOptions) -> Cost | None:

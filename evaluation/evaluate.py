@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from data.evaluation_sets import EvaluationItem, EvaluationPair, all_items, load
-from evaluation.complexity import flops_of_a_megapixel
-from evaluation.inference import restore
-from evaluation.loading import load_model, pick_device
+from data.grey import to_grey
+from evaluation.loading import device_name, pick_device, why_not_there
 from evaluation.measures import Measurer, smallest_side
 from evaluation.metrics import MetricError
 from evaluation.options import EvaluationOptions
 from evaluation.pipeline import pipelined
-from evaluation.plan import Task, device_name, image_path, place, plan
+from evaluation.plan import Task, image_path, place, plan
+from evaluation.program import ProgramError
 from evaluation.ranks import Ranks
+from evaluation.rows import Cost, Row, load_row
 from evaluation.score_log import Record, ScoreLog, stamp
-from models import Generator, count_parameters
 from utils.files import locked
 from utils.images import image_size, read_image, write_png
 
@@ -46,21 +45,17 @@ class ImageScore:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Size of a model, and floating-point operations for an output of a megapixel (None: cannot be counted)."""
-
-    parameters: int
-    flops: int | None
-
-
-@dataclass(frozen=True)
 class Evaluation:
-    """All scores, what each model costs (None: its weights are not there), and the metrics that are left out."""
+    """All scores, what each model costs (None: its weights are not there), and the metrics that are left out.
+
+    `failed`: the models that failed, each with its reason; they have no scores.
+    """
 
     scores: list[ImageScore]
     costs: dict[str, Cost | None]
     left_out: tuple[str, ...]
     device: str
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,17 +83,14 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
     _check_sizes(items, options)
     with Ranks() as ranks, ExitStack() as held:
         device = ranks.device(pick_device(options.device))
-        generators = {model.name: load_model(model, options.scale, device) for model in options.models}
-        there = {name: generator for name, generator in generators.items() if generator is not None}
-        for model in options.models if ranks.is_main else ():
-            if generators[model.name] is None:
-                print(f"{model.name}: {model.weight_file} is not there; its row says so", file=sys.stderr)
+        there, failed = _rows(options, device, say=ranks.is_main)
         measurer = Measurer(options, device, say=ranks.is_main)
         log = ScoreLog(options.folder / "scores", ranks.rank)
         if ranks.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
-        tasks, known = ranks.from_main(lambda: plan(items, there, options, measurer, log.read(), device))
-        made = ranks.gather(_run(tasks[ranks.rank :: ranks.count], there, options, measurer, log, device, ranks))
+        tasks, known = ranks.from_main(lambda: plan(items, there, options, measurer, log.read()))
+        made = ranks.gather(_run(tasks[ranks.rank :: ranks.count], there, options, measurer, log, ranks, failed))
+        failed = dict(ranks.gather(list(failed.items())))
         if not ranks.is_main:
             return None
     records = {record.place: record for record in [*known, *made]}
@@ -114,14 +106,29 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
             records[place(name, item)].at,
         )
         for item in items
-        for name in there
+        for name, row in there.items()
+        if name not in failed and row.takes(item)
     ]
-    costs = {name: None if generator is None else _cost(generator) for name, generator in generators.items()}
-    return Evaluation(scores, costs, measurer.missing, device_name(device))
+    costs = {model.name: there[model.name].cost() if model.name in there else None for model in options.models}
+    return Evaluation(scores, costs, measurer.missing, device_name(device), failed)
 
 
-def _cost(generator: Generator) -> Cost:
-    return Cost(count_parameters(generator), flops_of_a_megapixel(generator.options))
+def _rows(options: EvaluationOptions, device: torch.device, *, say: bool) -> tuple[dict[str, Row], dict[str, str]]:
+    """The rows that can restore, and why those of programs that are not there cannot."""
+    there, failed = {}, {}
+    for model in options.models:
+        try:
+            row = load_row(model, options, device)
+        except ProgramError as error:
+            failed[model.name] = str(error)
+            continue
+        if row is not None:
+            there[model.name] = row
+        elif say:
+            print(f"{model.name}: {why_not_there(model)}; its row says so", file=sys.stderr)
+    for name, why in failed.items() if say else ():
+        print(f"{name}: {why}; its row says so", file=sys.stderr)
+    return there, failed
 
 
 def _check_sizes(items: list[EvaluationItem], options: EvaluationOptions) -> None:
@@ -138,14 +145,14 @@ def _check_sizes(items: list[EvaluationItem], options: EvaluationOptions) -> Non
 
 def _run(
     tasks: list[Task],
-    generators: dict[str, Generator],
+    rows: dict[str, Row],
     options: EvaluationOptions,
     measurer: Measurer,
     log: ScoreLog,
-    device: torch.device,
     ranks: Ranks,
+    failed: dict[str, str],
 ) -> list[Record]:
-    """The records of these tasks; each is in the log once it is made."""
+    """The records of these tasks; each is in the log once it is made. Rows that fail are put into `failed`."""
 
     def loaded(task: Task) -> tuple[EvaluationPair, dict[str, np.ndarray]]:
         pictures = {name: read_image(image_path(options, name, task.item)) for name in task.whole}
@@ -157,9 +164,17 @@ def _run(
             if name in pictures:
                 yield Restored(task, name, pictures[name], pair, task.earlier[name].seconds)
                 continue
-            started = time.perf_counter()
-            sr = restore(generators[name], pair.lr, device, file=pair.file, consistency=name in consistent)
-            yield Restored(task, name, sr, pair, time.perf_counter() - started)
+            if name in failed:
+                continue
+            try:
+                sr, seconds = rows[name].restore(pair)
+            except ProgramError as error:
+                failed[name] = f"{error}, on {task.item.set_name}/{task.item.image} at {task.item.compression}"
+                tqdm.write(f"{name}: {failed[name]}; its row says so", file=sys.stderr)
+                continue
+            # Of a grey image only Y counts: what a network for colours adds to it is taken out.
+            sr = sr if task.item.grey is None else to_grey(sr, "bt601_full", task.item.image)
+            yield Restored(task, name, sr, pair, seconds)
 
     def finish(result: Restored) -> Record:
         task, name = result.task, result.model
@@ -170,14 +185,13 @@ def _run(
         record = Record(
             task.keys[name],
             place(name, task.item),
-            {**earlier, **measurer(result.sr, result.pair.hr)},
+            {**earlier, **measurer(result.sr, result.pair.hr, grey=task.item.grey is not None)},
             result.pair.bits_per_pixel,
             result.seconds,
             stamp(path) if options.save_images or whole else None,
         )
         return log.append(record)
 
-    consistent = {model.name for model in options.models if model.consistency}
     records = []
     total = sum(len(task.keys) for task in tasks)
     with tqdm(total=total, desc=options.name, unit="image", disable=None if ranks.is_main else True) as bar:

@@ -23,13 +23,18 @@ def pick_device(choice: str) -> torch.device:
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """`CPU`, or the GPU's name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
 def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
-    """A row's network, ready to restore; None where its weights are not there.
+    """A row's network, ready to restore; None where its weights are not there, or where it is a program.
 
     Raises:
         UserError, WeightsError: weights of another scale, or that do not fit.
     """
-    if model.weight_file is not None and not model.weight_file.is_file():
+    if not is_there(model):
         return None
     generator_options = model.generator or options_in_file(model.weights)
     if generator_options.scale != scale:
@@ -44,13 +49,23 @@ def ready(options: GeneratorOptions, device: torch.device) -> Generator:
     return build_generator(options).eval().to(device, memory_format=torch.channels_last)
 
 
+def is_there(model: ModelOptions) -> bool:
+    """Whether a row is a network whose weights, if it needs any, are there."""
+    return model.program is None and (model.weight_file is None or model.weight_file.is_file())
+
+
+def why_not_there(model: ModelOptions) -> str:
+    """Why `load_model` gives None, in words."""
+    return "is a program" if model.program is not None else f"{model.weight_file} is not there"
+
+
 def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:
     """`load_model` of several rows by name; those that are not there are named on stderr and left out."""
     there = {}
     for model in models:
         generator = load_model(model, scale, device)
         if generator is None:
-            print(f"{model.name}: {model.weight_file} is not there; left out", file=sys.stderr)
+            print(f"{model.name}: {why_not_there(model)}; left out", file=sys.stderr)
         else:
             there[model.name] = generator
     return there

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
 
-from evaluation.metrics import LPIPS_SMALLEST, WINDOW, Lpips, psnr_rgb, psnr_y, ssim_y
+from evaluation.dists import SMALLEST as DISTS_SMALLEST
+from evaluation.dists import Dists
+from evaluation.metrics import LPIPS_SMALLEST, WINDOW, Lpips, psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from evaluation.ms_ssim import SMALLEST as MS_SSIM_SMALLEST
+from evaluation.ms_ssim import ms_ssim
+from evaluation.psnr_b import SMALLEST as BLOCKS_SMALLEST
+from evaluation.psnr_b import psnr_b
 from losses import LossWeightsError
 
 if TYPE_CHECKING:
     from evaluation.options import EvaluationOptions
 
-MeasureName = Literal["psnr_y", "ssim_y", "psnr_rgb", "lpips", "lpips_unit_range"]
+MeasureName = Literal[
+    "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr_b", "ms_ssim", "lpips", "lpips_unit_range", "dists"
+]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,14 @@ MEASURES: dict[str, Measure] = {
     "psnr_y": Measure("Y-PSNR", 3, True, "Y-PSNR in dB"),
     "ssim_y": Measure("SSIM", 4, True, "SSIM of Y"),
     "psnr_rgb": Measure("RGB-PSNR", 3, True, "RGB-PSNR in dB, no border"),
+    "ssim_rgb": Measure("RGB-SSIM", 4, True, "RGB-SSIM: mean of the three channels', no border"),
+    "psnr_b": Measure(
+        "PSNR-B",
+        3,
+        True,
+        "PSNR-B in dB: MSE of R, G and B plus the blocking effect of the restored image's Y (16 to 235), no border",
+    ),
+    "ms_ssim": Measure("MS-SSIM", 4, True, "MS-SSIM: five scales, mean of the three channels', no border"),
     "lpips": Measure("LPIPS", 4, False, "LPIPS: AlexNet v0.1, images scaled to [-1, 1] (standard), no border"),
     "lpips_unit_range": Measure(
         "LPIPS [0,1]",
@@ -41,6 +57,7 @@ MEASURES: dict[str, Measure] = {
         "LPIPS [0,1]: AlexNet v0.1 fed images in [0, 1] unscaled (as some papers did; not comparable with standard "
         "LPIPS), no border",
     ),
+    "dists": Measure("DISTS", 4, False, "DISTS: VGG16, images not resized, no border"),
 }
 assert tuple(MEASURES) == get_args(MeasureName)
 
@@ -51,48 +68,76 @@ class Measurer:
     Attributes:
         names: the measures that can be taken here, in the options' order.
         kinds: for each name, what the figure depends on: its convention and border, or weights given by path.
-        missing: the others: LPIPS without its backbone's weights, said on stderr in one line.
+        missing: the others: LPIPS and DISTS without their weights, said on stderr in one line each.
 
     Raises:
-        LossWeightsError: `lpips_weights` names a file that is not there or does not fit.
+        LossWeightsError: `lpips_weights`, `dists_weights` or `vgg16_weights` names a file that is not there or does not
+            fit.
     """
 
     def __init__(self, options: EvaluationOptions, device: torch.device | str = "cpu", *, say: bool = True):
-        y = {"border": options.shaved, "convention": options.convention}
-        self._functions = {
-            "psnr_y": partial(psnr_y, **y),
-            "ssim_y": partial(ssim_y, **y),
-            "psnr_rgb": psnr_rgb,
+        border, wanted = options.shaved, options.metrics
+        self._functions: dict[str, Callable[..., float]] = {
+            "psnr_y": lambda sr, hr, grey: psnr_y(sr, hr, border, "grey" if grey else options.convention),
+            "ssim_y": lambda sr, hr, grey: ssim_y(sr, hr, border, "grey" if grey else options.convention),
+            "psnr_rgb": lambda sr, hr, _: psnr_rgb(sr, hr),
+            "ssim_rgb": lambda sr, hr, _: ssim_rgb(sr, hr),
+            "psnr_b": lambda sr, hr, grey: psnr_b(sr, hr, "grey" if grey else "matlab"),
+            "ms_ssim": lambda sr, hr, _: ms_ssim(sr, hr),
         }
-        lpips = [name for name in options.metrics if name.startswith("lpips")]
-        try:
-            for name in lpips:
-                range = "unit_range" if name == "lpips_unit_range" else "standard"
-                self._functions[name] = Lpips(range=range, weights=options.lpips_weights, device=device)
-        except LossWeightsError as error:
-            if options.lpips_weights is not None:
-                raise
-            if say:
-                print(f"LPIPS is left out: {error}", file=sys.stderr)
-        self.names = tuple(name for name in options.metrics if name in self._functions)
-        y_kind = f"{options.convention} {options.shaved}"
-        weights = f" {options.lpips_weights}" if options.lpips_weights is not None else ""
-        self.kinds = {
-            name: f"{name} {y_kind}" if name in ("psnr_y", "ssim_y") else name + weights * name.startswith("lpips")
-            for name in self.names
+        learnt = {
+            "lpips": (lambda: Lpips(weights=options.lpips_weights, device=device), (options.lpips_weights,)),
+            "lpips_unit_range": (
+                lambda: Lpips(range="unit_range", weights=options.lpips_weights, device=device),
+                (options.lpips_weights,),
+            ),
+            "dists": (
+                lambda: Dists(options.dists_weights, options.vgg16_weights, device),
+                (options.dists_weights, options.vgg16_weights),
+            ),
         }
-        self.missing = tuple(name for name in options.metrics if name not in self._functions)
+        self.kinds = {name: name for name in wanted}
+        self.kinds |= {name: f"{name} {options.convention} {border}" for name in wanted if name in ("psnr_y", "ssim_y")}
+        said: set[str] = set()
+        for name in wanted:
+            if name not in learnt:
+                continue
+            build, files = learnt[name]
+            try:
+                metric = build()
+            except LossWeightsError as error:
+                if any(file is not None for file in files):
+                    raise
+                del self.kinds[name]
+                if say and str(error) not in said:
+                    said.add(str(error))
+                    print(f"{MEASURES[name].heading} is left out: {error}", file=sys.stderr)
+                continue
+            self._functions[name] = lambda sr, hr, _, metric=metric: metric(sr, hr)
+            self.kinds[name] = " ".join([name, *(str(file) for file in files if file is not None)])
+        self.names = tuple(self.kinds)
+        self.missing = tuple(name for name in wanted if name not in self.kinds)
 
-    def __call__(self, sr: np.ndarray, hr: np.ndarray) -> dict[str, float]:
-        """The figures of two uint8 h×w×3 images by kind.
+    def __call__(self, sr: np.ndarray, hr: np.ndarray, *, grey: bool = False) -> dict[str, float]:
+        """The figures of two uint8 h×w×3 images by kind. `grey`: their channels are equal, and Y is what they hold.
 
         Raises:
-            MetricError: images too small for the border, SSIM's window or LPIPS.
+            MetricError: images too small for the border, a window or a network.
         """
-        return {kind: self._functions[name](sr, hr) for name, kind in self.kinds.items()}
+        return {kind: self._functions[name](sr, hr, grey) for name, kind in self.kinds.items()}
 
 
 def smallest_side(options: EvaluationOptions) -> int:
     """Pixels that each side of an image must have for every wanted figure."""
-    needed = {"psnr_y": 1 + 2 * options.shaved, "ssim_y": WINDOW + 2 * options.shaved, "psnr_rgb": 1}
-    return max(needed.get(name, LPIPS_SMALLEST) for name in options.metrics)
+    needed = {
+        "psnr_y": 1 + 2 * options.shaved,
+        "ssim_y": WINDOW + 2 * options.shaved,
+        "psnr_rgb": 1,
+        "ssim_rgb": WINDOW,
+        "psnr_b": BLOCKS_SMALLEST,
+        "ms_ssim": MS_SSIM_SMALLEST,
+        "lpips": LPIPS_SMALLEST,
+        "lpips_unit_range": LPIPS_SMALLEST,
+        "dists": DISTS_SMALLEST,
+    }
+    return max(needed[name] for name in options.metrics)

@@ -1,4 +1,5 @@
-"""PSNR, SSIM and LPIPS between two 8-bit RGB images: one implementation for the whole project.
+"""PSNR, SSIM and LPIPS between two 8-bit RGB images: one implementation for the whole project. More metrics: files of
+their own beside it.
 
 Papers differ in how they make Y and where they let the SSIM window go, so each figure of Y belongs to a
 named `Convention`. Images are uint8, height x width x 3, RGB, as numpy arrays or torch tensors; a tensor is
@@ -56,12 +57,15 @@ CONVENTIONS = {
     "matlab": Convention(_BT601, 16.0, padded=False),  # rgb2ycbcr and ssim_index.m: most SR papers
     "edsr": Convention((65.738 / 256, 129.057 / 256, 25.064 / 256), 0.0, padded=True),  # CISRNet's tables
     "cisr_psi": Convention(_BT601, 16 / 255, padded=False),  # as CISR-PSI's evaluator slipped
+    "grey": Convention((0.0, 1.0, 0.0), 0.0, padded=False),  # images that are grey: Y is what they hold
 }
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Work on strips is many short operations: more threads gain little, and on a busy machine they wait for
+def one_thread() -> Iterator[None]:
+    """One thread inside, all again behind: for a function or a `with` block.
+
+    Work on strips is many short operations: more threads gain little, and on a busy machine they wait for
     each other so long that an SSIM takes a hundred times its time.
     """
     threads = torch.get_num_threads()
@@ -78,26 +82,26 @@ def psnr_y(a: Image, b: Image, border: int, convention: str = "matlab") -> float
     Raises MetricError: sizes or types that cannot be compared, a border that leaves nothing, a convention
     that is not in `CONVENTIONS`.
     """
-    how = _known(convention)
-    return _psnr(*_pair(a, b, border, smallest=1), lambda strip: _luma(strip, how))
+    how = known_convention(convention)
+    return _psnr(*pair_of(a, b, border, smallest=1), lambda strip: luma(strip, how))
 
 
-@_one_thread()
+@one_thread()
 def ssim_y(a: Image, b: Image, border: int, convention: str = "matlab") -> float:
     """SSIM (Wang et al. 2004) of the Y channels: 11x11 Gaussian window, sigma 1.5, K 0.01 and 0.03, L 255.
 
     `border` pixels are shaved from each side before the windows are laid. Raises MetricError as `psnr_y`
     does, and if the border leaves less than one window.
     """
-    how = _known(convention)
-    a, b = _pair(a, b, border, smallest=WINDOW)
+    how = known_convention(convention)
+    a, b = pair_of(a, b, border, smallest=WINDOW)
     if how.padded:
         a, b = _continued(a), _continued(b)
     height, width = a.shape[0] - 2 * _HALF, a.shape[1] - 2 * _HALF
     total = torch.zeros((), dtype=torch.float64, device=a.device)
     for top in range(0, height, _STRIP):
         rows = slice(top, top + _STRIP + 2 * _HALF)
-        total += _ssim_sum(_luma(a[rows], how), _luma(b[rows], how))
+        total += _ssim_sum(luma(a[rows], how), luma(b[rows], how))
     return total.item() / (height * width)
 
 
@@ -107,16 +111,37 @@ def psnr_rgb(a: Image, b: Image, border: int = 0) -> float:
     Raises MetricError as `psnr_y` does.
     """
     # Differences and squares of 8-bit values are exact in float32.
-    return _psnr(*_pair(a, b, border, smallest=1), Tensor.float)
+    return _psnr(*pair_of(a, b, border, smallest=1), Tensor.float)
 
 
-def _known(convention: str) -> Convention:
+@one_thread()
+def ssim_rgb(a: Image, b: Image, border: int = 0) -> float:
+    """Mean of the SSIM of the three channels, each as `ssim_y` takes it (window inside the image only).
+
+    Of a grey image it is the SSIM of what the image holds. Raises MetricError as `ssim_y` does.
+    """
+    a, b = pair_of(a, b, border, smallest=WINDOW)
+    height, width = a.shape[0] - 2 * _HALF, a.shape[1] - 2 * _HALF
+    total = torch.zeros((), dtype=torch.float64, device=a.device)
+    for top in range(0, height, _STRIP):
+        rows = slice(top, top + _STRIP + 2 * _HALF)
+        for channel in range(3):
+            total += _ssim_sum(a[rows, :, channel].double(), b[rows, :, channel].double())
+    return total.item() / (3 * height * width)
+
+
+def known_convention(convention: str) -> Convention:
+    """The convention of this name. Raises MetricError."""
     if convention not in CONVENTIONS:
         raise MetricError(f"convention {convention!r} is not known: choose from {', '.join(CONVENTIONS)}")
     return CONVENTIONS[convention]
 
 
-def _pair(a: Image, b: Image, border: int, smallest: int) -> tuple[Tensor, Tensor]:
+def pair_of(a: Image, b: Image, border: int, smallest: int) -> tuple[Tensor, Tensor]:
+    """Both images as uint8 tensors of one size, `border` pixels shaved from each side.
+
+    Raises MetricError: not 8-bit RGB, sizes that differ, or less than `smallest` pixels a side left.
+    """
     x, y = _tensor(a), _tensor(b)
     if x.shape != y.shape:
         raise MetricError(f"images of {_size(x)} and {_size(y)} pixels cannot be compared: crop one first")
@@ -146,14 +171,14 @@ def _size(image: Tensor) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"
 
 
-def _luma(image: Tensor, convention: Convention) -> Tensor:
-    """uint8 (H, W, 3) to float64 (H, W)."""
+def luma(image: Tensor, convention: Convention) -> Tensor:
+    """Y of uint8 (H, W, 3) as float64 (H, W), 0 to 255."""
     red, green, blue = convention.weights
     y = image[..., 0].double().mul_(red)
     return y.add_(image[..., 1], alpha=green).add_(image[..., 2], alpha=blue).add_(convention.offset)
 
 
-@_one_thread()
+@one_thread()
 def _psnr(a: Tensor, b: Tensor, values: Callable[[Tensor], Tensor]) -> float:
     """PSNR of what `values` makes of uint8 (H, W, 3), strip by strip."""
     total, count = torch.zeros((), dtype=torch.float64, device=a.device), 0
@@ -177,7 +202,7 @@ def _ssim_sum(x: Tensor, y: Tensor) -> Tensor:
 
     Four filtered maps do: the variances are needed only as their sum. In place, for the memory traffic.
     """
-    mean_x, mean_y, squares, product = _blurred(torch.stack([x, y, x * x + y * y, x * y]))
+    mean_x, mean_y, squares, product = blurred(torch.stack([x, y, x * x + y * y, x * y]))
     means = (mean_x * mean_y).mul_(2)
     mean_squares = (mean_x * mean_x).add_(mean_y * mean_y)
     covariance = product.mul_(2).sub_(means).add_(C2)
@@ -185,7 +210,7 @@ def _ssim_sum(x: Tensor, y: Tensor) -> Tensor:
     return covariance.mul_(means.add_(C1)).div_(variance).div_(mean_squares.add_(C1)).sum()
 
 
-def _blurred(maps: Tensor) -> Tensor:
+def blurred(maps: Tensor) -> Tensor:
     """The Gaussian window on (4, h + 10, w + 10), inside only: (4, h, w).
 
     A strip's few rows take one small matrix product; its many columns eleven shifted sums. Either is
@@ -199,12 +224,13 @@ def _blurred(maps: Tensor) -> Tensor:
     return blurred
 
 
-def _gaussian() -> list[float]:
+def gaussian_window() -> list[float]:
+    """SSIM's window along one axis: 11 weights that sum to 1."""
     bell = [math.exp(-(distance**2) / (2 * SIGMA**2)) for distance in range(-_HALF, _HALF + 1)]
     return [value / sum(bell) for value in bell]
 
 
-_GAUSSIAN = _gaussian()
+_GAUSSIAN = gaussian_window()
 _BAND = torch.zeros(_STRIP, _STRIP + 2 * _HALF, dtype=torch.float64)  # row i: the window from column i on
 for _row in range(_STRIP):
     _BAND[_row, _row : _row + WINDOW] = torch.tensor(_GAUSSIAN, dtype=torch.float64)
@@ -244,7 +270,7 @@ class Lpips:
         """Raise MetricError as `psnr_y` does, and below 32x32 pixels."""
         x, y = (
             image.to(self._device).permute(2, 0, 1)[None].float().div_(255)
-            for image in _pair(a, b, border=0, smallest=LPIPS_SMALLEST)
+            for image in pair_of(a, b, border=0, smallest=LPIPS_SMALLEST)
         )
         with torch.inference_mode():
             return self._network(x, y).item()

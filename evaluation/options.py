@@ -8,16 +8,20 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions, PhotoSetOptions
+from evaluation.bjontegaard import BdOptions
 from evaluation.measures import MeasureName
+from evaluation.program import ProgramOptions
 from evaluation.published import FINDINGS, methods
 from evaluation.weights_by_name import resolve
 from models import AnyGeneratorOptions, GeneratorOptions
 from utils.errors import UserError
 from utils.options import Section
 
+QUALITY = "{quality}"
+
 
 class ModelOptions(Section):
-    """One row of the tables: a network and its weights."""
+    """One row of the tables: a network and its weights, or a program."""
 
     name: str = Field(min_length=1, pattern=r"^[\w][\w .()+×-]*$")
     """Name in tables and folder name of its restored images."""
@@ -25,7 +29,10 @@ class ModelOptions(Section):
     """The network; may be left out where `weights` was exported by training here, as the file says what it is."""
     weights: Path | None = None
     """Weights, where `generator` is left out: a file, or the name of weights that ship (`test.py restore --list`). A
-    file that is not there yet makes a row that says so."""
+    file that is not there yet makes a row that says so. `{quality}` in the path, here and in `generator`, stands for
+    the quality of a compression: a network for each, where its file is there."""
+    program: ProgramOptions | None = None
+    """A program of others in place of a network; where it fails, the row says so."""
     consistency: bool = False
     """At scale 1, bring what is restored of a JPEG into its cell: each DCT coefficient within half a step of the file's
     (data/jpeg_cell.py). `test.py restore` does so by default."""
@@ -57,14 +64,29 @@ class ModelOptions(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelOptions:
-        if (self.generator is None) == (self.weights is None):
-            raise ValueError(f"model {self.name!r}: give `generator` (with its own weights) or `weights` alone")
+        if sum(source is not None for source in (self.generator, self.weights, self.program)) != 1:
+            raise ValueError(
+                f"model {self.name!r}: give `generator` (with its own weights), `weights` alone, or `program`"
+            )
         return self
 
     @property
     def weight_file(self) -> Path | None:
         """The file that must be there, if any."""
         return self.weights if self.generator is None else self.generator.weights
+
+    @property
+    def is_per_quality(self) -> bool:
+        """Whether there is a file of weights for each quality."""
+        return QUALITY in str(self.weight_file)
+
+    def for_quality(self, quality: int) -> ModelOptions:
+        """This row with the weights for one quality."""
+        path = Path(str(self.weight_file).replace(QUALITY, str(quality)))
+        if self.generator is None:
+            return self.model_copy(update={"weights": path})
+        generator = self.generator.model_copy(update={"weights": path})
+        return self.model_copy(update={"generator": generator.resolved() if path.is_file() else generator})
 
 
 class EvaluationOptions(Section):
@@ -83,7 +105,7 @@ class EvaluationOptions(Section):
     photos: tuple[PhotoSetOptions, ...] = ()
     """Photos without ground truth: restored, not scored."""
     metrics: Annotated[tuple[MeasureName, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
-    """Columns, in order. RGB-PSNR and LPIPS (AlexNet) shave no border."""
+    """Columns, in order. All but `psnr_y` and `ssim_y` shave no border."""
     convention: Literal["matlab", "edsr", "cisr_psi"] = "matlab"
     """Definition of Y-PSNR and SSIM (docs/evaluation.md)."""
     border: int | None = Field(default=None, ge=0)
@@ -91,6 +113,12 @@ class EvaluationOptions(Section):
     lpips_weights: Path | None = None
     """File with torchvision's `features.N.*` of AlexNet; null: torchvision's file in `checkpoints/`, its cache or a
     download. Where it cannot be had, LPIPS's columns say so."""
+    dists_weights: Path | None = None
+    """DISTS's `weights.pt` (alpha and beta), as its authors publish it; null: the column says that it is missing."""
+    vgg16_weights: Path | None = None
+    """File with torchvision's `features.N.*` of VGG16, for DISTS; null: found as LPIPS's backbone is."""
+    bd: BdOptions | None = None
+    """BD-rate and BD-PSNR of every row: `{against: Input}`. Null: none."""
     findings: tuple[str, ...] = ()
     """Comparisons that a paper states, printed under the tables: `Figure 8`, `Figure 9` of CISRNet."""
     save_images: bool = True
@@ -136,6 +164,8 @@ class EvaluationOptions(Section):
         ]:
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: two of them have the same name in {names}")
+        if self.bd is not None and self.bd.against not in [model.name for model in self.models]:
+            raise ValueError(f"bd.against: no model is called {self.bd.against!r}")
         if not self.datasets and not self.photos:
             raise ValueError("nothing to restore: give `datasets` (scored), `photos` (not scored) or both")
         if self.unfolding_steps and not self.datasets:

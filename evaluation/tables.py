@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data.codec_base import QualityCodec
-from data.codecs import parse
 from evaluation.averages import averages, images, rows_of
+from evaluation.bd_table import bd_tables
 from evaluation.bootstrap import LEVEL, RESAMPLES
+from evaluation.captions import caption
 from evaluation.comparison import Quoted, findings, quoted, quoted_cost
 from evaluation.complexity import megapixel_input
-from evaluation.evaluate import Evaluation
+from evaluation.evaluate import Cost, Evaluation
 from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
 from evaluation.table_text import Cell, Mark, Table, as_latex, as_markdown, as_text
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FILES = ("table.md", "table.tex", "average.csv", "costs.csv", "images.csv")
 NOT_THERE = "not trained yet"
+FAILED = "failed"
 LEFT_OUT = "no weights"
 NOTHING = "–"
 
@@ -35,6 +36,7 @@ class Tables:
     main: list[Table]
     costs: Table
     intervals: list[Table]
+    bd: list[Table]
 
 
 def make_tables(evaluation: Evaluation, options: EvaluationOptions) -> Tables:
@@ -45,6 +47,9 @@ def make_tables(evaluation: Evaluation, options: EvaluationOptions) -> Tables:
         main_tables(average, evaluation, options),
         cost_table(average, evaluation, options),
         interval_tables(average, evaluation, options),
+        bd_tables(average, [model.name for model in options.models], options.datasets, options.bd)
+        if options.bd
+        else [],
     )
 
 
@@ -52,7 +57,7 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
     """Write `FILES` under the results folder; returns the tables for the screen, without the intervals."""
     tables = make_tables(evaluation, options)
     average, main, costs = tables.average, tables.main, tables.costs
-    every = [*main, costs, *tables.intervals]
+    every = [*main, *tables.bd, costs, *tables.intervals]
     contents = {
         "table.md": "\n\n".join(map(as_markdown, every)) + "\n",
         "table.tex": "% Needs \\usepackage{booktabs,graphicx}.\n" + "\n\n".join(map(as_latex, every)) + "\n",
@@ -62,42 +67,19 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
     }
     for name in FILES:
         write_atomically(options.folder / name, contents[name].encode())
-    return "\n\n".join(map(as_text, [*main, costs]))
-
-
-def caption(options: EvaluationOptions) -> list[str]:
-    """What the figures are, so that a table can be compared with another."""
-    y = [MEASURES[name].meaning for name in options.metrics if name in ("psnr_y", "ssim_y")]
-    others = [f"{MEASURES[name].meaning}." for name in options.metrics if name not in ("psnr_y", "ssim_y")]
-    lines = [f"×{options.scale}, on 8-bit rounded and clamped output."]
-    if y:
-        lines.append(f"{', '.join(y)}: convention `{options.convention}`, border {options.shaved}.")
-    return [*lines, *others, *_encoders(options), "bpp: bits per pixel of the LR image, as encoded here."]
-
-
-def _encoders(options: EvaluationOptions) -> list[str]:
-    """A sentence for each encoder and its settings, with the qualities it is used at."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for dataset in options.datasets:
-        for spec in () if dataset.lr is not None else dataset.compressions:
-            codec = parse(spec)
-            if isinstance(codec, QualityCodec):
-                qualities = found.setdefault((codec.title, codec.encoder()), [])
-                qualities += [str(codec.quality)] if str(codec.quality) not in qualities else []
-            elif spec != "none":
-                found[str(codec), codec.describe()] = [""]
-    return [f"{' '.join([title, ', '.join(qualities)]).strip()}: {how}." for (title, how), qualities in found.items()]
+    return "\n\n".join(map(as_text, [*main, *tables.bd, costs]))
 
 
 def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
     """A table per set, or one of all sets where each has one compression: a group of rows per set × compression."""
     tables = []
+    sets = {dataset.name: dataset for dataset in options.datasets}
     for table, place in _skeletons(average, options, "bpp"):
         quotes = {
-            (model.name, name, *where): quoted(options, model, name, *where)
+            (model.name, name, dataset, compression): quoted(options, model, name, sets[dataset], compression)
             for model in options.models
             for name in options.metrics
-            for where in place
+            for dataset, compression in place
         }
         compared = [n for n in options.metrics if any(q for key, q in quotes.items() if q and key[1] == n)]
         for name in options.metrics:
@@ -112,8 +94,11 @@ def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: Evaluati
                 row.append(Cell(f"{bits:.3f}" if not first and not math.isnan(bits) else ""))
                 scored = rows[rows["model"] == model.name]
                 for name in options.metrics:
-                    if evaluation.costs[model.name] is None:
-                        row.append(Cell(NOT_THERE if name == options.metrics[0] else NOTHING))
+                    if model.name in evaluation.failed or evaluation.costs[model.name] is None:
+                        why = FAILED if model.name in evaluation.failed else NOT_THERE
+                        row.append(Cell(why if name == options.metrics[0] else NOTHING))
+                    elif not len(scored):
+                        row.append(Cell(NOTHING))
                     elif name in evaluation.left_out:
                         row.append(Cell(LEFT_OUT))
                     else:
@@ -128,6 +113,7 @@ def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: Evaluati
             table.notes.append(f"Published: {'; '.join(sources)}. Difference: ours less the published figure.")
         table.notes += [f"({letter}) {caveat}." for caveat, letter in caveats.items()]
         tables.append(table)
+    tables[-1].notes += [f"{name} failed: {why}." for name, why in evaluation.failed.items()]
     tables[-1].notes += findings(options)
     return tables
 
@@ -139,7 +125,7 @@ def _beside(known: Quoted | None, scored: pd.DataFrame, name: str, caveats: dict
     letter = ""
     if known.caveat:
         letter = f" ({caveats.setdefault(known.caveat, chr(ord('a') + len(caveats)))})"
-    there = len(scored) and not math.isnan(scored[name].iloc[0])
+    there = len(scored) and not math.isnan(scored[name].iloc[0]) and known.comparable
     difference = f"{scored[name].iloc[0] - known.value:+.{known.decimals}f}" if there else NOTHING
     return [Cell(f"{known.value:.{known.decimals}f}{letter}"), Cell(difference)]
 
@@ -169,6 +155,8 @@ def interval_tables(average: pd.DataFrame, evaluation: Evaluation, options: Eval
 
 def cost_table(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> Table:
     """Parameters, FLOPs and seconds of each model."""
+    import pandas as pd
+
     height, width = (side * options.scale for side in megapixel_input(options.scale))
     published = {model.name: quoted_cost(options, model) for model in options.models}
     headings = ["model", "parameters", *(["published (M)"] if any(published.values()) else []), "GFLOPs", "s / image"]
@@ -180,11 +168,12 @@ def cost_table(average: pd.DataFrame, evaluation: Evaluation, options: Evaluatio
     costs = _costs(average, evaluation).set_index("model")
     for model in options.models:
         cost, known = evaluation.costs[model.name], published[model.name]
-        row = [Cell(model.name), Cell(NOT_THERE if cost is None else f"{cost.parameters:,}")]
+        row = [Cell(model.name), Cell(_size(cost, failed=model.name in evaluation.failed))]
         if len(headings) == 5:
             row.append(Cell(NOTHING if known is None else f"{known.parameters:g}"))
         row.append(Cell(NOTHING if cost is None or cost.flops is None else f"{cost.flops / 1e9:,.1f}"))
-        row.append(Cell(NOTHING if cost is None else f"{costs.loc[model.name, 'seconds']:.3g}"))
+        seconds = float("nan") if cost is None else costs.loc[model.name, "seconds"]
+        row.append(Cell(NOTHING if pd.isna(seconds) else f"{seconds:.3g}"))
         table.groups[0].append(row)
     # By the names of the published methods: a row's own network may be a smaller one.
     seconds = {model.published: cost.seconds for model in options.models if (cost := published[model.name]) is not None}
@@ -194,6 +183,14 @@ def cost_table(average: pd.DataFrame, evaluation: Evaluation, options: Evaluatio
             f"{', '.join(f'{method} {spent:g}' for method, spent in seconds.items())}."
         )
     return table
+
+
+def _size(cost: Cost | None, *, failed: bool) -> str:
+    if failed:
+        return FAILED
+    if cost is None:
+        return NOT_THERE
+    return NOTHING if cost.parameters is None else f"{cost.parameters:,}"
 
 
 def _costs(average: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:

@@ -91,12 +91,13 @@ def average_steps(
         for item in items:
             pair = load(item, options.scale)
             clean = imresize(pair.hr, 1 / options.scale) if options.scale > 1 else pair.hr
+            convention = "grey" if item.grey else options.convention
             for name, generator in generators.items():
                 for step, (restored_lr, sr) in enumerate(steps(generator, pair.lr, device)):
                     figures.setdefault((name, item.set_name, item.compression, step), []).append(
                         (
-                            psnr_y(sr, pair.hr, options.shaved, options.convention),
-                            psnr_y(restored_lr, clean, lr_border, options.convention),
+                            psnr_y(sr, pair.hr, options.shaved, convention),
+                            psnr_y(restored_lr, clean, lr_border, convention),
                         )
                     )
                     if step and options.save_images:
@@ -129,6 +130,8 @@ def step_path(options: EvaluationOptions, model: str, item: EvaluationItem, step
 
 
 def _unfolds(model: ModelOptions) -> bool:
+    if model.program is not None:
+        return False
     if model.generator is None and not model.weights.is_file():
         return True  # nobody knows yet
     generator = model.generator or options_in_file(model.weights)

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Union
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from models.arcnn import ARCNN
 from models.bicubic import Bicubic
 from models.checkpoints import WeightsError, about, load_weights
 from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
 from models.discriminator import Discriminator, DiscriminatorOptions, build_discriminator
+from models.dncnn import DnCNN
 from models.generator import Generator, GeneratorOptions, count_parameters
 from models.rcan import RCAN
 from models.rdn import RDN
@@ -77,6 +79,7 @@ def options_in_file(weights: Path) -> GeneratorOptions:
 
 
 __all__ = [
+    "ARCNN",
     "CISRPSI",
     "GENERATORS",
     "RCAN",
@@ -87,6 +90,7 @@ __all__ = [
     "CISRNet",
     "Discriminator",
     "DiscriminatorOptions",
+    "DnCNN",
     "Generator",
     "GeneratorOptions",
     "RRDBNet",

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from models.mat_files import MatFileError, read_mat
 from models.nonlocal_prior import NonLocalPrior
 
 CONTAINERS = ("params_ema", "params", "state_dict_g", "state_dict", "model_state_dict", "model", "net")
@@ -73,6 +74,14 @@ PUBLISHED_NAMES: dict[str, list[tuple[str, str]]] = {
         (r"\.body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.2\.", r".groups.\1.blocks.\2.attention.weigh.3."),
         (r"\.body\.(\d+)\.body\.(\d+)\.body\.", r".groups.\1.blocks.\2.convs."),
         (r"\.body\.(\d+)\.body\.\d+\.(weight|bias)$", r".groups.\1.conv.\2"),
+    ],
+    # Both of what `models.mat_files` reads.
+    "dncnn": [(rf"^layers\.{number}\.", f"body.{2 * number}.") for number in range(64)],
+    "arcnn": [
+        (r"^conv1\.", "extract."),
+        (r"^conv2\.", "enhance."),
+        (r"^conv22\.", "map."),
+        (r"^conv3\.", "reconstruct."),
     ],
     "nonlocal_prior": [
         (r"^conv1\.", "bandwidth."),
@@ -194,6 +203,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a dict
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: not a whole safetensors file ({error})") from None
+    if path.suffix == ".mat":
+        try:
+            return read_mat(path)
+        except (MatFileError, OSError) as error:
+            raise WeightsError(f"{path}: {error}") from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types here: pickle, zip, runtime, EOF errors

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.checkpoints import WeightsError, read_tensors
 from models.generator import Generator, GeneratorOptions
+from models.luma import Luma, restore_luma
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -25,6 +26,9 @@ class SpandrelOptions(GeneratorOptions):
     type: Literal["spandrel"] = "spandrel"
     weights: Path
     """The file, as it was published: `.pth`, `.pt`, `.ckpt` or `.safetensors`."""
+    luma: Luma | None = None
+    """For networks of one channel, at scale 1: the Y that they restore of colour images, whose Cb and Cr stay as they
+    are: `full` (0 to 255) or `limited` (16 to 235). Null: the network is for RGB."""
 
 
 class SpandrelModel(Generator):
@@ -34,7 +38,7 @@ class SpandrelModel(Generator):
 
     Raises:
         WeightsError: spandrel is missing, does not know the network, or reads another scale off the file; or the
-            network is not for RGB images.
+            network is not for RGB images, or with `luma` not for one channel at scale 1.
     """
 
     Options = SpandrelOptions
@@ -45,7 +49,7 @@ class SpandrelModel(Generator):
         super().__init__(options)
         if options.weights is None:
             raise RuntimeError("a spandrel network cannot be built without its weight file")
-        self.descriptor = recognise(options.weights)
+        self.descriptor = recognise(options.weights, 3 if options.luma is None else 1)
         self.network = self.descriptor.model
         if self.descriptor.scale != options.scale:
             raise WeightsError(
@@ -66,11 +70,13 @@ class SpandrelModel(Generator):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Shapes and range: see `Generator`; no gradients."""
+        if self.options.luma is not None:
+            return torch.cat([restore_luma(self.descriptor, image[None], self.options.luma) for image in lr])
         return torch.cat([self.descriptor(image[None]) for image in lr])  # it takes one image at a time
 
 
-def recognise(weights: Path) -> ImageModelDescriptor:
-    """A network for RGB images, filled from a weight file.
+def recognise(weights: Path, wanted: int = 3) -> ImageModelDescriptor:
+    """A network for images of `wanted` channels, filled from a weight file.
 
     Raises:
         WeightsError: as `SpandrelModel`.
@@ -92,9 +98,16 @@ def recognise(weights: Path) -> ImageModelDescriptor:
     name, channels = descriptor.architecture.name, (descriptor.input_channels, descriptor.output_channels)
     if not isinstance(descriptor, ImageModelDescriptor):
         raise WeightsError(f"{weights}: {name} fills masked parts of images, and there are no masks here")
-    if channels != (3, 3):
+    if channels == (1, 1) != (wanted, wanted):
         raise WeightsError(
-            f"{weights}: this {name} takes images of {channels[0]} channels and gives {channels[1]}; only RGB networks "
-            "can be used, greyscale ones cannot"
+            f"{weights}: this {name} is for one channel; it restores the Y of colour images with `luma: full` under "
+            "`generator` in an options file"
         )
+    if channels != (wanted, wanted):
+        raise WeightsError(
+            f"{weights}: this {name} takes images of {channels[0]} channels and gives {channels[1]}; only networks for "
+            f"{'RGB' if wanted == 3 else 'one channel (`luma`)'} can be used so"
+        )
+    if wanted == 1 and descriptor.scale != 1:
+        raise WeightsError(f"{weights}: a ×{descriptor.scale} {name} of one channel; only those of scale 1 can be used")
     return descriptor.eval()

@@ -129,13 +129,14 @@ class Validator:
         first = (item.set_name, item.compression) not in pictures
         if item not in self._before_scores or first:
             before = restore(self.bicubic, pair.lr)
-            self._before_scores[item] = self._measure(before, pair.hr)
+            self._before_scores[item] = self._measure(before, pair.hr, item)
             if first:
                 pictures[item.set_name, item.compression] = [before, sr, pair.hr]
-        return [*self._measure(sr, pair.hr), *self._before_scores[item]]
+        return [*self._measure(sr, pair.hr, item), *self._before_scores[item]]
 
-    def _measure(self, image: np.ndarray, hr: np.ndarray) -> list[float]:
-        arguments = image, hr, self.scale if self.scale > 1 else 0, self.convention
+    def _measure(self, image: np.ndarray, hr: np.ndarray, item: EvaluationItem) -> list[float]:
+        convention = "grey" if item.grey else self.convention
+        arguments = image, hr, self.scale if self.scale > 1 else 0, convention
         measured = {"psnr_y": lambda: psnr_y(*arguments), "ssim_y": lambda: ssim_y(*arguments)}
         # Neither shaves a border, as quality enhancement is measured.
         measured |= {"psnr_rgb": lambda: psnr_rgb(image, hr), "lpips": lambda: self.lpips(image, hr)}

@@ -143,7 +143,7 @@ def _pictures(options: EvaluationOptions, item: EvaluationItem, pair: Evaluation
         path = image_path(options, model.name, item)
         if path.is_file():
             pictures[model.name] = _of_size(path, pair.hr)
-        elif model.weight_file is None or model.weight_file.is_file():
+        elif model.program is None and (model.weight_file is None or model.weight_file.is_file()):
             raise UserError(f"{path}: not there; run `bash eval.sh` with this options file and save_images=true")
     if not pictures:
         raise UserError(f"{options.folder}: no restored images; none of the models has its weights")
@@ -168,10 +168,11 @@ def _cells(
     box: Box,
 ) -> list[Cell]:
     """HR, the compressed image, every model. At scale 1 the baseline is the compressed image and stands once."""
+    convention = "grey" if item.grey else options.convention
     scores = {
         name: (
-            psnr_y(picture, pair.hr, options.shaved, options.convention),
-            ssim_y(picture, pair.hr, options.shaved, options.convention),
+            psnr_y(picture, pair.hr, options.shaved, convention),
+            ssim_y(picture, pair.hr, options.shaved, convention),
         )
         for name, picture in pictures.items()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal
 
 from data.codec_base import QualityCodec
@@ -21,10 +20,13 @@ Against = Literal["quality", "bits_per_pixel"]
 MOST_COLUMNS = 4
 TITLES = {
     "jpeg": "JPEG",
+    "jpeg:444": "JPEG 4:4:4",
+    "jpeg:422": "JPEG 4:2:2",
     "webp": "WebP",
     "avif": "AVIF",
     "hevc": "HEVC",
     "hevcfull": "HEVC, full range",
+    "hevc:420": "HEVC 4:2:0",
     "hm": "HEVC by HM",
     "hmfull": "HEVC by HM, full range",
 }
@@ -87,8 +89,7 @@ def _panels(
             codec = None if dataset.lr is not None else parse(compression)
             rows = known[(known["dataset"] == dataset.name) & (known["compression"] == compression)]
             if isinstance(codec, QualityCodec) and len(rows):
-                # `hevcfull` is another codec than `hevc`
-                found.setdefault((dataset.name, re.sub(r"\d", "", compression)), {})[codec] = rows
+                found.setdefault((dataset.name, codec.family), {})[codec] = rows
     return {
         place: dict(sorted(qualities.items(), key=lambda item: item[0].quality))
         for place, qualities in found.items()

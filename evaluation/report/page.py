@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 from evaluation.averages import compressions_of
+from evaluation.captions import caption
 from evaluation.evaluate import Evaluation
 from evaluation.figures.curves import plot_curves
 from evaluation.figures.style import as_files
@@ -20,7 +21,7 @@ from evaluation.options import EvaluationOptions
 from evaluation.report.previews import make_previews, models_there
 from evaluation.report.sliders import Scores, figures, measures_block, pictures_section, scores_by_image
 from evaluation.table_text import Cell, Table, as_html, html_text
-from evaluation.tables import Tables, caption, make_tables
+from evaluation.tables import Tables, make_tables
 from utils.files import write_atomically
 from utils.options import to_yaml
 
@@ -56,7 +57,9 @@ def make_page(evaluation: Evaluation, options: EvaluationOptions, limit: int = L
             f"<dt>{name}</dt>{''.join(f'<dd>{html_text(line)}</dd>' for line in lines)}"
             for name, lines in _facts(evaluation, options)
         ),
-        "scores": "\n".join(as_html(replace(table, caption=[])) for table in tables.main),
+        "scores": "\n".join(
+            [*(as_html(replace(table, caption=[])) for table in tables.main), *map(as_html, tables.bd)]
+        ),
         "intervals": "\n".join(as_html(table) for table in tables.intervals),
         "costs": as_html(tables.costs).replace("h3>", "h2>"),
         "curves": _within(limit // _SHARE, _curves(tables, options), "The curves are too large for this page."),
@@ -116,19 +119,25 @@ def _facts(evaluation: Evaluation, options: EvaluationOptions) -> list[tuple[str
 
 
 def _curves(tables: Tables, options: EvaluationOptions) -> str:
-    """PSNR over quality and over bits per pixel; SSIM or LPIPS where no PSNR was taken."""
-    measure = next((name for name in options.metrics if name.startswith("psnr")), options.metrics[0])
+    """PSNR, and PSNR-B where it was taken, over quality and over bits per pixel; another measure where neither was."""
+    measures = [next((name for name in options.metrics if name.startswith("psnr")), options.metrics[0])]
+    measures += [name for name in ("psnr_b",) if name in options.metrics and name not in measures]
+    pairs = [pair for measure in measures if (pair := _pair_of_curves(tables, options, measure))]
+    if pairs:
+        return "\n".join(pairs)
+    return '<p class="note">A curve needs two qualities of a codec; here is none with two.</p>'
+
+
+def _pair_of_curves(tables: Tables, options: EvaluationOptions, measure: str) -> str:
     heading, found = MEASURES[measure].heading, []
     for against, words in (("quality", "the codec's quality"), ("bits_per_pixel", "bits per pixel")):
         figure = plot_curves(tables.average, options, measure, against)
         if figure is not None:
             label = f"{heading} over {words}"
-            svg = inline_svg(as_files(figure, ("svg",))["svg"].decode(), f"{against}-", label)
+            svg = inline_svg(as_files(figure, ("svg",))["svg"].decode(), f"{measure}-{against}-", label)
             block = f'<div class="curve" role="region" aria-label="{label}" tabindex="0">{svg}</div>'
             found.append(f"<div><h3>{label}</h3>\n{block}</div>")
-    if found:
-        return f'<div class="pair">{"".join(found)}</div>'
-    return '<p class="note">A curve needs two qualities of a codec; here is none with two.</p>'
+    return f'<div class="pair">{"".join(found)}</div>' if found else ""
 
 
 def inline_svg(svg: str, prefix: str, label: str) -> str:
@@ -159,8 +168,8 @@ def _list(
     table = Table(f"{dataset}, {spec}", headings, 1, [[]])
     for (set_name, compression, image), by_model in scores.items():
         if (set_name, compression) == (dataset, spec):
-            bits = by_model[models[0]].bits_per_pixel
-            columns = zip(*(figures(by_model[model], options) for model in models))
+            bits = next(iter(by_model.values())).bits_per_pixel
+            columns = zip(*(figures(by_model.get(model), options) for model in models))
             row = [image, "" if bits is None else f"{bits:.3f}", *(text for column in columns for text in column)]
             table.groups[0].append([Cell(text) for text in row])
     return table

@@ -57,7 +57,7 @@ class Preview:
 
 def models_there(evaluation: Evaluation) -> list[str]:
     """The models that have restored something, in order."""
-    return [name for name, cost in evaluation.costs.items() if cost is not None]
+    return [name for name, cost in evaluation.costs.items() if cost is not None and name not in evaluation.failed]
 
 
 def make_previews(evaluation: Evaluation, options: EvaluationOptions, budget: int) -> list[Preview]:

@@ -28,11 +28,10 @@ def scores_by_image(evaluation: Evaluation) -> Scores:
     return found
 
 
-def figures(score: ImageScore, options: EvaluationOptions) -> list[str]:
-    """The scores of one restored image as they are printed; a dash for a measure that is left out."""
-    return [
-        f"{score.scores[name]:.{MEASURES[name].decimals}f}" if name in score.scores else "–" for name in options.metrics
-    ]
+def figures(score: ImageScore | None, options: EvaluationOptions) -> list[str]:
+    """The scores of one restored image as they are printed; a dash for a measure that is left out, or for no image."""
+    scores = score.scores if score is not None else {}
+    return [f"{scores[name]:.{MEASURES[name].decimals}f}" if name in scores else "–" for name in options.metrics]
 
 
 def measures_block(options: EvaluationOptions) -> str:
@@ -113,7 +112,7 @@ def _comparison(
     """A slider, what it shows, and a table of scores that the page's script fills in."""
     name, box, (height, width) = html.escape(preview.image), preview.box, preview.size
     found = [scores[preview.dataset, compression, preview.image] for compression in compressions]
-    printed = [[None, *(figures(by_model[model], options) for model in models), None] for by_model in found]
+    printed = [[None, *(figures(by_model.get(model), options) for model in models), None] for by_model in found]
     for row, places in zip(printed, preview.shown):
         # A row of the tables may be the input itself; the HR image has no scores.
         row[0] = next((row[at] for at in range(1, len(models) + 1) if places[at] == places[0]), None)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from data.evaluation_sets import photos_of
 from data.resize import imresize
 from evaluation.inference import Restorer
-from evaluation.loading import load_those_there, pick_device
+from evaluation.loading import is_there, load_those_there, pick_device, why_not_there
 from evaluation.options import EvaluationOptions
 from evaluation.parts import Box, detail_box
 from evaluation.restoring.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
@@ -31,9 +31,9 @@ def check_photos(options: EvaluationOptions) -> None:
     """
     for photos in options.photos:
         photos_of(photos)
-    missing = [str(file) for model in options.models if (file := model.weight_file) is not None and not file.is_file()]
+    missing = [f"{model.name}: {why_not_there(model)}" for model in options.models if not is_there(model)]
     if options.photos and len(missing) == len(options.models):
-        raise UserError(f"photos: none of the models is there to restore them; missing: {', '.join(missing)}")
+        raise UserError(f"photos: none of the models can restore them ({'; '.join(missing)})")
 
 
 def restore_photos(options: EvaluationOptions) -> list[str]:

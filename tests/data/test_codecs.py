@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from data.codecs import Avif, Chain, Codec, CodecError, Jpeg, Nothing, Range, Webp, compress, decode, encode, parse
+from data.chain import Chain, Resize, Shift
+from data.codecs import Avif, Codec, CodecError, Jpeg, Nothing, Range, Webp, compress, decode, encode, parse
 from data.hevc import Hevc, Hm
 from utils.errors import UserError
 
@@ -37,7 +38,14 @@ def specs(draw, fixed: bool = False) -> str:
         low, high = sorted(draw(st.tuples(*[st.integers(*LIMITS[name])] * 2)))
         number = f"{low}" if fixed or low == high or draw(st.booleans()) else f"{low}..{high}"
         full = "full" if name in ("hevc", "hm") and draw(st.booleans()) else ""
-        parts.append(name + number + full + (draw(st.sampled_from(["", ":444", ":422"])) if name == "jpeg" else ""))
+        chroma = {"jpeg": ["", ":444", ":422", ":400"], "hevc": ["", ":420"], "hm": ["", ":420"]}.get(name, [""])
+        step = draw(st.sampled_from(["", "shift", "resize"]))
+        if step == "shift" and parts:
+            rows, columns = draw(st.tuples(st.integers(0, 63), st.integers(0, 63)))
+            parts.append(f"shift{rows},{columns}" if fixed or not columns else f"shift{rows},0..{columns}")
+        elif step == "resize":
+            parts.append("resize" + draw(st.sampled_from(["0.1", "0.5", "0.75", "0.909", "1.25", "2", "4"])))
+        parts.append(name + number + full + draw(st.sampled_from(chroma)))
     return ">".join(parts)
 
 
@@ -61,6 +69,12 @@ def specs(draw, fixed: bool = False) -> str:
         ("jpeg10..95", Jpeg(Range(10, 95))),
         ("hevc22..42full", Hevc(Range(22, 42), full_range=True)),
         ("jpeg40>webp30", Chain((Jpeg(40), Webp(30)))),
+        ("jpeg30:400", Jpeg(30, subsampling="400")),
+        ("hevc37:420", Hevc(37, subsampling="420")),
+        ("hm22full:420", Hm(22, full_range=True, subsampling="420")),
+        ("jpeg30>shift4,4>jpeg50", Chain((Jpeg(30), Shift(4, 4), Jpeg(50)))),
+        ("webp9>shift0..7,3>jpeg50", Chain((Webp(9), Shift(Range(0, 7), 3), Jpeg(50)))),
+        ("jpeg80>resize0.5>jpeg70", Chain((Jpeg(80), Resize("0.5"), Jpeg(70)))),
         ("jpeg10..95>webp5..90>jpeg50", Chain((Jpeg(Range(10, 95)), Webp(Range(5, 90)), Jpeg(50)))),
     ],
 )
@@ -100,6 +114,19 @@ def test_specs_round_trip(spec):
         ("jpeg50..10", "lower to the higher"),
         ("jpeg10full", "no 'full'"),
         ("none>jpeg10", "none stands alone"),
+        ("jpeg30:411", "one of 400, 420, 422, 444"),
+        ("webp30:444", "webp has none"),
+        ("hevc37:422", "one of 444, 420"),
+        ("jpeg30>shift4,4", "needs a codec behind"),
+        ("resize0.5", "needs a codec behind"),
+        ("shift4,4>jpeg30", "right before it"),
+        ("jpeg30>resize0.5>shift4,4>jpeg30", "right before it"),
+        ("shift4>jpeg30", "number"),
+        ("jpeg9>shift64,0>jpeg30", "0 to 63"),
+        ("shift5..5,0>jpeg30", "lower to the higher"),
+        ("resize1>jpeg30", "1 is none"),
+        ("resize0.50>jpeg30", "number"),
+        ("resize9>jpeg30", "0.1 to 4"),
         ("x" * 10_000, "number"),
         (10, "not a text"),
         (None, "not a text"),
@@ -117,14 +144,14 @@ def test_mistakes_name_what_was_given_and_the_grammar(spec, why):
 
 
 @settings(max_examples=300)
-@given(st.one_of(st.text(), st.text("jpegwbhvcafinoul0123456789.>", max_size=14)))
+@given(st.one_of(st.text(), st.text("jpegwbhvcafinoulrszt0123456789.,:>", max_size=18)))
 def test_any_text_is_a_spec_or_a_codec_error(text):
     try:
         codec = parse(text)
     except CodecError as error:
         assert len(str(error).splitlines()) == 1
     else:
-        assert str(codec) == text
+        assert parse(str(codec)) == codec and (":" in text or str(codec) == text)
 
 
 def test_codecs_cannot_be_changed():
@@ -143,7 +170,7 @@ def test_draw_reaches_both_ends_and_nothing_else():
 def test_draw_of_a_chain_draws_each_and_keeps_the_rest():
     drawn = parse("jpeg10..95>hevc22..42full>webp30").draw(np.random.default_rng(1))
     assert not drawn.is_range
-    first, second, third = drawn.codecs
+    first, second, third = drawn.steps
     assert 10 <= first.quality <= 95 and 22 <= second.quality <= 42 and second.full_range and third == Webp(30)
 
 
@@ -224,7 +251,7 @@ def test_a_chain_is_one_after_the_other():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([*STILL, "jpeg90>jpeg10", "webp5>jpeg30"]),
+    st.sampled_from([*STILL, "jpeg90>jpeg10", "webp5>jpeg30", "jpeg20:400", "jpeg9>shift3,5>jpeg20:444"]),
     st.integers(1, 70),
     st.integers(1, 70),
     st.integers(0, 2**32 - 1),
@@ -358,8 +385,17 @@ def test_pillow_makes_the_same_bytes_at_each_subsampling() -> None:
         assert file.getvalue() == encode(PHOTO, f"jpeg40:{subsampling}")
 
 
-@pytest.mark.parametrize("spec", ["jpeg30:411", "webp30:444", "jpeg30:44", "hevc37:444", "none:444"])
+@pytest.mark.parametrize("spec", ["jpeg30:411", "webp30:444", "jpeg30:44", "hevc37:422", "none:444"])
 def test_other_subsamplings_are_refused(spec: str) -> None:
     with pytest.raises(CodecError) as error:
         parse(spec)
     assert_one_line(error)
+
+
+@pytest.mark.parametrize(
+    "spec", ["jpeg40:444", "jpeg40:400", "hevc37:420", "webp30", "none", "jpeg60>webp30", "hevc37"]
+)
+def test_roundtrip_gives_pixels_and_their_bytes(spec: str) -> None:
+    pixels, data = parse(spec).roundtrip(PHOTO)
+    assert np.array_equal(pixels, compress(PHOTO, spec))
+    assert np.array_equal(pixels, decode(data, spec)) if data else spec == "none"

@@ -161,6 +161,36 @@ def test_the_published_digest_is_asked_of_the_published_address_only(site, tmp_p
     assert main(["div2k", "--root", str(tmp_path / "datasets"), "--url", site.address]) == 0
 
 
+def test_the_sets_of_jpeg_artefact_removal(site, tmp_path):
+    with zipfile.ZipFile(site.folder / "main.zip", "w") as archive:
+        for folder, count in (("LIVE1_color", 29), ("LIVE1_gray", 29), ("Classic5", 5), ("Real", 6)):
+            for number in range(count):
+                archive.writestr(f"FBCNN-main/testsets/{folder}/{number}.png", PNG)
+    with zipfile.ZipFile(site.folder / "rgb8bit.zip", "w") as archive:
+        for number in range(15):
+            archive.writestr(f"{'' if number % 2 else 'rgb8bit/'}{number}.ppm", b"P6 1 1 255\n\x00\x01\x02")
+        archive.writestr("__MACOSX/._0.ppm", b"resource fork")
+    with tarfile.open(site.folder / "BSR_bsds500.tgz", "w:gz") as archive:
+        for folder, count in (("test", 200), ("train", 200), ("val", 100)):
+            for number in range(count):
+                info = tarfile.TarInfo(f"BSR/BSDS500/data/images/{folder}/{number}.jpg")
+                info.size = len(JPEG)
+                archive.addfile(info, io.BytesIO(JPEG))
+    root = tmp_path / "datasets"
+    for name in ("live1", "classic5", "icb", "bsds500"):
+        assert main([name, "--root", str(root), "--url", site.address]) == 0
+    counts = {folder.name: len(list(folder.iterdir())) for folder in root.iterdir() if folder.name != "downloads"}
+    assert counts == {"LIVE1": 29, "Classic5": 5, "ICB": 15, "BSDS500_test": 200}
+    assert download.name_of(Path("datasets/LIVE1")) == "live1"
+    assert download.name_of(Path("datasets/Urban100")) == "benchmarks"
+
+
+def test_urban100_alone(site, tmp_path):
+    publish_benchmarks(site.folder)
+    assert main(["urban100", "--root", str(tmp_path), "--url", site.address]) == 0
+    assert len(list((tmp_path / "Urban100").iterdir())) == 100 and not (tmp_path / "Set5").exists()
+
+
 def test_the_catalogue_is_sound():
     for archive in (archive for archives in download.ARCHIVES.values() for archive in archives):
         assert archive.base.startswith("https://") and archive.base.endswith("/")

@@ -269,3 +269,33 @@ def test_hevc_objects():
     assert Hevc(37) == parse("hevc37") and av.__version__ in Hevc(37).describe()
     with pytest.raises(CodecError, match="0 to 51"):
         Hevc(60)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 20), (33, 47)])
+def test_420_keeps_any_size_and_halves_the_chroma(size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    pixels, data = parse("hevc30:420").roundtrip(image)
+    assert pixels.shape == image.shape
+    even = decode(data, "hevc30:420")
+    assert even.shape == (size[0] + size[0] % 2, size[1] + size[1] % 2, 3)
+    np.testing.assert_array_equal(even[: size[0], : size[1]], pixels)
+    with pytest.raises(CodecError, match="4:4:4"):
+        decode(data, "hevc30")
+
+
+def test_420_costs_less_and_keeps_y():
+    whole, halved = (parse(f"hevc27{chroma}").roundtrip(CROP) for chroma in ("", ":420"))
+    assert len(halved[1]) < 0.95 * len(whole[1])
+    y = [hevc._to_ycbcr(image, False)[0].astype(float) for image in (CROP, whole[0], halved[0])]
+    errors = [np.square(y[0] - coded).mean() for coded in y[1:]]
+    assert errors[1] < 1.2 * errors[0]
+    # Colours that do not change from pixel to pixel lose nothing by it.
+    flat = np.full((32, 48, 3), (200, 90, 40), np.uint8)
+    assert np.abs(compress(flat, "hevc10:420").astype(int) - flat).max() <= 3
+
+
+def test_halved_and_enlarged_chroma_lies_where_it_was():
+    ramp = np.tile(np.arange(0, 128, 2, dtype=np.uint8), (3, 32, 1))
+    again = hevc._enlarged_chroma(hevc._halved_chroma(ramp))
+    np.testing.assert_array_equal(again[0], ramp[0])
+    assert np.abs(again[1:].astype(int) - ramp[1:])[:, :, 1:-1].max() <= 1

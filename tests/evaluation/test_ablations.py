@@ -58,7 +58,7 @@ def test_every_ablation_that_was_published_has_a_row_of_its_network():
             (0, "sequential") if stage == "coarse" else (groups, kind)
         )
         (dataset,) = options.datasets
-        known = quoted(options, model, "psnr_y", dataset.name, *dataset.compressions)
+        known = quoted(options, model, "psnr_y", dataset, *dataset.compressions)
         found.add((options.name, stage, groups, kind, known.value))
     tables = {("Table 2", "cisrnet_table2"), ("Table 3", "cisrnet_table3")}
     assert found == {

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 import evaluation.evaluate as evaluate_module
+import evaluation.rows as rows_module
 from evaluation.averages import images
 from evaluation.evaluate import evaluate
 from evaluation.metrics import Lpips, MetricError
@@ -64,13 +65,13 @@ def figures(evaluation):
 @pytest.fixture
 def restored(monkeypatch):
     """The number of images that networks have restored so far."""
-    count, restore = [0], evaluate_module.restore
+    count, restore = [0], rows_module.restore
 
     def counting(*arguments):
         count[0] += 1
         return restore(*arguments)
 
-    monkeypatch.setattr(evaluate_module, "restore", counting)
+    monkeypatch.setattr(rows_module, "restore", counting)
     return count
 
 

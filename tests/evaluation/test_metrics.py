@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from evaluation.metrics import CONVENTIONS, Lpips, MetricError, psnr_rgb, psnr_y, ssim_y
+from evaluation.metrics import CONVENTIONS, Lpips, MetricError, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from losses import LossWeightsError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.npz"
@@ -21,6 +21,7 @@ Y_WEIGHTS = {  # written out again: a slip in the table of conventions must not 
     "matlab": (np.array([65.481, 128.553, 24.966]) / 255, 16),
     "edsr": (np.array([65.738, 129.057, 25.064]) / 256, 0),
     "cisr_psi": (np.array([65.481, 128.553, 24.966]) / 255, 16 / 255),
+    "grey": (np.array([0, 1, 0]), 0),
 }
 
 
@@ -67,6 +68,22 @@ def test_agrees_with_scikit_image(photo: str, quality: int, border: int, convent
     assert psnr_y(a, b, border, convention) == pytest.approx(psnr, abs=1e-9)
     assert ssim_y(a, b, border, convention) == pytest.approx(ssim, abs=1e-9)
     assert psnr_rgb(a, b) == pytest.approx(peak_signal_noise_ratio(a, b), abs=1e-9)
+    rgb = structural_similarity(
+        a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert ssim_rgb(a, b) == pytest.approx(rgb, abs=1e-9)
+
+
+def test_of_a_grey_image_every_figure_is_that_of_what_it_holds() -> None:
+    camera = data.camera()[100:200, 200:311]
+    coded = cv2.imdecode(cv2.imencode(".jpg", camera, [cv2.IMWRITE_JPEG_QUALITY, 20])[1], cv2.IMREAD_GRAYSCALE)
+    a, b = (np.repeat(image[..., None], 3, axis=2) for image in (camera, coded))
+    psnr = peak_signal_noise_ratio(camera, coded)
+    assert psnr_y(a, b, 0, "grey") == pytest.approx(psnr, abs=1e-9) == psnr_rgb(a, b)
+    ssim = structural_similarity(
+        camera, coded, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert ssim_y(a, b, 0, "grey") == pytest.approx(ssim, abs=1e-9) == ssim_rgb(a, b)
 
 
 @settings(max_examples=40, deadline=None)
@@ -110,8 +127,9 @@ def test_what_must_always_hold(convention: str) -> None:
 
 def test_the_conventions_agree_in_psnr_and_differ_in_ssim() -> None:
     a, b = photo_and_noise()
-    psnr = [psnr_y(a, b, 4, convention) for convention in CONVENTIONS]
-    ssim = [ssim_y(a, b, 4, convention) for convention in CONVENTIONS]
+    of_colour = [name for name in CONVENTIONS if name != "grey"]
+    psnr = [psnr_y(a, b, 4, convention) for convention in of_colour]
+    ssim = [ssim_y(a, b, 4, convention) for convention in of_colour]
     assert max(psnr) - min(psnr) < 1e-4
     assert len({round(value, 5) for value in ssim}) == 3
     assert (psnr_y(a, b, 4), ssim_y(a, b, 4)) == (psnr[0], ssim[0])  # `matlab` where none is named

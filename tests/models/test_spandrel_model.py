@@ -107,11 +107,9 @@ def test_what_cannot_be_used_is_refused_on_one_line(compact, tmp_path, monkeypat
     torch.save(
         Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=1).state_dict(), tmp_path / "grey.pth"
     )
-    with pytest.raises(
-        WeightsError, match=r"grey\.pth: this RealESRGAN Compact takes images of 1 channels .* RGB networks"
-    ):
+    with pytest.raises(WeightsError, match=r"grey\.pth: this RealESRGAN Compact is for one channel; .*`luma: full`"):
         generator(tmp_path / "grey.pth", 1)
-    with pytest.raises(WeightsError, match=r"does not say which network .* greyscale ones cannot"):
+    with pytest.raises(WeightsError, match=r"does not say which network .*`luma: full`"):
         options_in_file(tmp_path / "grey.pth")
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"other\.pth: not a network that spandrel knows"):
@@ -136,3 +134,23 @@ def test_networks_without_weights_of_ours_are_not_trained(network, tmp_path):
     options = experiment("supervised", tmp_path, tmp_path, 2)
     with pytest.raises(OptionsError, match="is not trained here"):
         load(options, TrainOptions, [f"generator={network}"])
+
+
+@pytest.mark.parametrize("luma", ["full", "limited"])
+def test_a_network_of_one_channel_restores_y_and_leaves_cb_and_cr(tmp_path, luma):
+    torch.manual_seed(0)
+    network = Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=1).eval()
+    torch.save(network.state_dict(), tmp_path / "grey.pth")
+    ours = build_generator({"type": "spandrel", "weights": tmp_path / "grey.pth", "scale": 1, "luma": luma}).eval()
+    image = 0.3 + 0.4 * picture(20, 24, 2)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    with torch.inference_mode():
+        y = (image * weights).sum(1, keepdim=True)
+        seen = y if luma == "full" else y * 219 / 255 + 16 / 255
+        expected = network(seen).clamp(0, 1) if luma == "full" else (network(seen).clamp(0, 1) - 16 / 255) * 255 / 219
+        restored = ours(image)
+    torch.testing.assert_close((restored * weights).sum(1, keepdim=True), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(restored - restored[:, :1], image - image[:, :1], atol=1e-5, rtol=0)
+    with pytest.raises(WeightsError, match="one channel"):
+        torch.save(Compact(num_feat=8, num_conv=2, upscale=1).state_dict(), tmp_path / "rgb.pth")
+        build_generator({"type": "spandrel", "weights": tmp_path / "rgb.pth", "scale": 1, "luma": luma})

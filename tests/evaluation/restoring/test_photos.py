@@ -143,7 +143,7 @@ def test_options_that_do_not_go_together_are_refused(change, what, tmp_path):
 def test_folders_and_models_are_looked_at_first(photo_folder, photos, tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such folder"):
         check_photos(options(tmp_path, tmp_path / "nowhere"))
-    with pytest.raises(UserError, match=r"none of the models is there .*later\.safetensors"):
+    with pytest.raises(UserError, match=r"none of the models can restore them .*later\.safetensors is not there"):
         check_photos(options(tmp_path, photo_folder, [MISSING]))
     write_png(tmp_path / "two/a.png", photos["coffee"])
     (tmp_path / "two/a.webp").write_bytes((tmp_path / "two/a.png").read_bytes())

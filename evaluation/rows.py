@@ -1,0 +1,157 @@
+"""What restores the images of a table's row: a network, a network for each quality, or a program that is run."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.codec_base import QualityCodec
+from data.codecs import parse
+from data.evaluation_sets import EvaluationItem, EvaluationPair
+from evaluation.complexity import flops_of_a_megapixel
+from evaluation.inference import restore
+from evaluation.loading import device_name, load_model
+from evaluation.options import EvaluationOptions, ModelOptions
+from evaluation.program import Program
+from models import Generator, count_parameters
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Size of a model, and floating-point operations for an output of a megapixel (None: unknown)."""
+
+    parameters: int | None
+    flops: int | None
+
+
+class Row(ABC):
+    """One row of the tables. `name`: of the model in the options."""
+
+    name: str
+
+    @abstractmethod
+    def takes(self, item: EvaluationItem) -> bool:
+        """Whether this row has something to restore the item with; else its cell stays empty."""
+
+    @abstractmethod
+    def facts(self, item: EvaluationItem) -> dict[str, Any]:
+        """What determines the restored picture beside the item itself, as plain data."""
+
+    @abstractmethod
+    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
+        """`pair.lr` restored (uint8, of the HR image's size), and the seconds that it took.
+
+        Raises:
+            ProgramError: a program that fails; the row then says so.
+        """
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """What the row's table of costs says."""
+
+
+class NetworkRow(Row):
+    """A network on `device`.
+
+    Args:
+        networks: by the quality that each is for; under None the one that is for all.
+        consistency: bring what is restored into the JPEG's cell, see `evaluation.inference.restore`.
+    """
+
+    def __init__(
+        self, name: str, networks: dict[int | None, Generator], device: torch.device, *, consistency: bool = False
+    ):
+        self.name, self.networks, self.device, self.consistency = name, networks, device, consistency
+        self._facts = {
+            quality: {
+                "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
+                "weights": _digest(generator),
+                "device": device_name(device),
+                **({"consistency": True} if consistency else {}),
+            }
+            for quality, generator in networks.items()
+        }
+
+    def _key(self, compression: str) -> int | None:
+        return None if None in self.networks else quality_of(compression)
+
+    def takes(self, item: EvaluationItem) -> bool:
+        return self._key(item.compression) in self.networks
+
+    def facts(self, item: EvaluationItem) -> dict[str, Any]:
+        return self._facts[self._key(item.compression)]
+
+    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
+        started = time.perf_counter()
+        network = self.networks[self._key(pair.compression)]
+        sr = restore(network, pair.lr, self.device, file=pair.file, consistency=self.consistency)
+        return sr, time.perf_counter() - started
+
+    def cost(self) -> Cost:
+        generator = next(iter(self.networks.values()))
+        return Cost(count_parameters(generator), flops_of_a_megapixel(generator.options))
+
+
+class ProgramRow(Row):
+    """A program that is run once for each image."""
+
+    def __init__(self, name: str, program: Program):
+        self.name, self.program = name, program
+
+    def takes(self, item: EvaluationItem) -> bool:
+        return True
+
+    def facts(self, item: EvaluationItem) -> dict[str, Any]:
+        return {"program": self.program.facts}
+
+    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
+        return self.program(pair.lr, pair.file.data, pair.hr.shape[:2])
+
+    def cost(self) -> Cost:
+        return Cost(None, None)
+
+
+def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.device) -> Row | None:
+    """A row ready to restore; None where its weights are not there.
+
+    `{quality}` in the path of its weights stands for the quality of a compression: a network is loaded for each quality
+    of the options whose file is there.
+
+    Raises:
+        UserError, WeightsError: weights of another scale, or that do not fit.
+        ProgramError: its program is not installed.
+    """
+    if model.program is not None:
+        return ProgramRow(model.name, Program(model.program))
+    if not model.is_per_quality:
+        generator = load_model(model, options.scale, device)
+        networks: dict[int | None, Generator] = {} if generator is None else {None: generator}
+        return NetworkRow(model.name, networks, device, consistency=model.consistency) if networks else None
+    specs = [spec for dataset in options.datasets if dataset.lr is None for spec in dataset.compressions]
+    networks = {}
+    for quality in dict.fromkeys(map(quality_of, specs)):
+        generator = None if quality is None else load_model(model.for_quality(quality), options.scale, device)
+        if generator is not None:
+            networks[quality] = generator
+    return NetworkRow(model.name, networks, device, consistency=model.consistency) if networks else None
+
+
+def quality_of(compression: str) -> int | None:
+    """The quality of a compression of one codec; None for chains, `none` and images as they are."""
+    codec = None if compression == "as is" else parse(compression)
+    return codec.quality if isinstance(codec, QualityCodec) else None
+
+
+def _digest(generator: Generator) -> str:
+    """SHA-256 of the weights as they were loaded, whatever file format they came in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(generator.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,59 @@
+"""DnCNN: convolutions that give what is to be taken off the image (Zhang et al., IEEE TIP 26(7), 2017).
+
+The authors' blind network DnCNN-3 restores grey JPEG of any quality; their file `DnCNN3.mat` loads with the defaults
+below. It holds no batch normalisation: that was folded into the convolutions, and so this network has none either.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from models.generator import Generator, GeneratorOptions
+from models.layers import conv3
+from models.luma import Luma, restore_luma
+
+
+class DnCNNOptions(GeneratorOptions):
+    """Sizes of DnCNN for restoration at scale 1; the defaults are those of DnCNN-3."""
+
+    type: Literal["dncnn"] = "dncnn"
+    scale: Literal[1] = 1
+    """It restores at the size that it is given."""
+    channels: Literal[1, 3] = 1
+    """1: Y alone is restored, Cb and Cr stay as they are; 3: RGB."""
+    luma: Luma = "full"
+    """Which Y a network of one channel takes of colour images: `full` (0 to 255) or `limited` (16 to 235)."""
+    num_feat: int = Field(default=64, ge=1)
+    """Channels of every feature map."""
+    layers: int = Field(default=20, ge=2)
+    """Convolutions, the first and the last among them."""
+
+
+class DnCNN(Generator):
+    """The image less what twenty 3×3 convolutions with ReLU between them make of it."""
+
+    Options = DnCNNOptions
+
+    def __init__(self, options: DnCNNOptions):
+        super().__init__(options)
+        feat, ends = options.num_feat, options.channels
+        convs = [conv3(ends, feat), *(conv3(feat, feat) for _ in range(options.layers - 2)), conv3(feat, ends)]
+        for conv in convs:
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+        hidden = [layer for conv in convs[:-1] for layer in (conv, nn.ReLU(inplace=True))]
+        self.body = nn.Sequential(*hidden, convs[-1])
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Shapes and range: see `Generator`."""
+        if self.options.channels == 3:
+            return lr - self.body(lr)
+        return restore_luma(lambda y: y - self.body(y), lr, self.options.luma)
+
+    def start_as_interpolation(self) -> None:
+        """The convolutions take nothing off yet: the output is the input."""
+        nn.init.zeros_(self.body[-1].weight)
+        nn.init.zeros_(self.body[-1].bias)

@@ -1,0 +1,122 @@
+"""Evaluations with rows of programs and of a network per quality, on grey and on resized images."""
+
+import numpy as np
+import pytest
+import torch
+
+from data.grey import to_grey
+from evaluation.evaluate import evaluate
+from evaluation.metrics import psnr_rgb, ssim_y
+from evaluation.options import EvaluationOptions
+from evaluation.report.page import make_page
+from evaluation.tables import make_tables, write_tables
+from models import build_generator
+from models.checkpoints import export_weights
+from utils.images import read_image
+from utils.options import OptionsError, validate
+
+INPUT = {"name": "Input", "generator": {"type": "bicubic", "scale": 1}}
+SMALL = {"type": "arcnn", "scale": 1, "num_feat": [4, 3, 2]}
+
+
+@pytest.fixture
+def data(photo_folder, tmp_path):
+    torch.manual_seed(0)
+    (tmp_path / "q10.safetensors").write_bytes(export_weights(build_generator(SMALL), {}))
+    return {
+        "name": "run",
+        "results": str(tmp_path / "results"),
+        "scale": 1,
+        "metrics": ["psnr_rgb", "psnr_y", "ssim_y", "ssim_rgb", "psnr_b"],
+        "models": [
+            INPUT,
+            {"name": "Copy", "program": {"command": "cp {input} {output}"}},
+            {"name": "Broken", "program": {"command": "false {input} {output}"}},
+            {"name": "Missing", "program": {"command": "no-such-program {input} {output}"}},
+            {"name": "Per quality", "generator": {**SMALL, "weights": str(tmp_path / "q{quality}.safetensors")}},
+            {"name": "Later", "weights": str(tmp_path / "later.safetensors")},
+        ],
+        "datasets": [
+            {"name": "grey", "hr": str(photo_folder), "grey": "bt601_limited", "compressions": ["jpeg10", "jpeg40"]},
+            {"name": "small", "hr": str(photo_folder), "compressions": ["jpeg40>resize0.5>jpeg30:444"]},
+        ],
+        "device": "cpu",
+    }
+
+
+def options(data, **values):
+    return validate({**data, **values}, EvaluationOptions, "test")
+
+
+def test_each_row_says_what_it_can(data, capsys):
+    given = options(data)
+    evaluation = evaluate(given)
+    assert set(evaluation.failed) == {"Broken", "Missing"}
+    assert "status 1, on grey/" in evaluation.failed["Broken"]
+    assert evaluation.costs["Later"] is None and evaluation.costs["Copy"].parameters is None
+    counts = {}
+    for score in evaluation.scores:
+        counts[score.model, score.dataset] = counts.get((score.model, score.dataset), 0) + 1
+    # The network for quality 10 has no other quality, and none of a chain's.
+    assert counts == {("Input", "grey"): 6, ("Copy", "grey"): 6, ("Per quality", "grey"): 3, ("Input", "small"): 3,
+                      ("Copy", "small"): 3}  # fmt: skip
+    by_model = {name: [s.scores for s in evaluation.scores if s.model == name] for name in ("Input", "Copy")}
+    assert by_model["Input"] == by_model["Copy"]
+    text = write_tables(evaluation, given)
+    assert "Broken failed: false: ended with status 1" in text and "Missing failed: no-such-program" in text
+    rows = {line.split("  ")[0].strip(): line for line in text.splitlines()}
+    assert "failed" in text and "not trained yet" in text and rows
+    err = capsys.readouterr().err
+    assert err.count("its row says so") == 3
+    page = make_page(evaluation, given)
+    assert "Broken failed" in page and "Per quality" in page
+    # Again: nothing is restored, and the broken program is asked once more.
+    again = evaluate(given)
+    assert again.failed == evaluation.failed
+    assert [s.scores for s in again.scores] == [s.scores for s in evaluation.scores]
+
+
+def test_grey_sets_are_scored_on_what_they_hold(data, photos):
+    given = options(data, models=[INPUT], datasets=data["datasets"][:1])
+    evaluation = evaluate(given)
+    for score in evaluation.scores:
+        scores = score.scores
+        assert scores["psnr_rgb"] == pytest.approx(scores["psnr_y"], abs=1e-9)
+        assert scores["ssim_rgb"] == pytest.approx(scores["ssim_y"], abs=1e-9)
+        assert scores["psnr_b"] < scores["psnr_rgb"]
+        hr = to_grey(photos[score.image], "bt601_limited", "x")
+        sr = read_image(given.folder / "images" / "Input" / "grey" / score.compression / f"{score.image}.png")
+        assert psnr_rgb(sr, hr) == scores["psnr_rgb"]
+        assert ssim_y(sr, hr, 0, "grey") == scores["ssim_y"]
+    caption = " ".join(make_tables(evaluation, given).main[0].caption)
+    assert "grey: grey images (Y of BT.601, 16 to 235" in caption and "4:0:0" in caption and "convention" not in caption
+
+
+def test_colours_that_a_network_adds_to_a_grey_image_are_taken_out(data, tmp_path):
+    torch.manual_seed(1)
+    rgb = build_generator({**SMALL, "channels": 3})
+    (tmp_path / "rgb.safetensors").write_bytes(export_weights(rgb, {}))
+    given = options(data, models=[{"name": "RGB", "weights": str(tmp_path / "rgb.safetensors")}],
+                    datasets=data["datasets"][:1])  # fmt: skip
+    evaluate(given)
+    paths = list((given.folder / "images").rglob("*.png"))
+    assert len(paths) == 6
+    assert all((np.ptp(read_image(path), axis=2) == 0).all() for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ({"name": "A"}, "give `generator`"),
+        ({"name": "A", "weights": "rrdbnet_jpeg", "program": {"command": "cp {input} {output}"}}, "give `generator`"),
+        ({"name": "A", "program": {"command": "cp {input}"}}, "must stand among"),
+    ],
+)
+def test_rows_without_one_source_are_refused(data, model, why):
+    with pytest.raises(OptionsError, match=why):
+        options(data, models=[model])
+
+
+def test_bd_needs_a_row_to_be_against(data):
+    with pytest.raises(OptionsError, match="no model is called 'Output'"):
+        options(data, bd={"against": "Output"})
