@@ -24,7 +24,8 @@ from evaluation.weights_by_name import FOLDER, cards
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import image_size
-from utils.photos import LONGEST_SIDE, Photo, read_photo, write_photo
+from utils.photo_writer import LONGEST_SIDE, write_photo
+from utils.photos import Photo, read_photo
 
 SMALL = 16_000_000
 """Photos of up to this many pixels, restored, are decoded ahead and encoded behind; larger ones one by one."""
