@@ -31,7 +31,7 @@ from utils.deep_samples import SampleError, sample_depth, sixteen_bits
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.jpeg_structure import is_cut
-from utils.optional_formats import readable
+from utils.optional_formats import missing_plugin, readable
 from utils.png_chunks import exif_of, png_chunks, profile_of, stream_is_whole, without_texts, xmp_of
 
 MAX_PIXELS = 200_000_000
@@ -151,7 +151,8 @@ def open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, .
         try:
             image = Image.open(file if chunks is None else without_texts(file, chunks), formats=formats)
         except UnidentifiedImageError:
-            raise ImageError(f"{name}: not an image that can be read ({', '.join(formats)}): replace it") from None
+            advice = missing_plugin(name) or f"not an image that can be read ({', '.join(formats)}): replace it"
+            raise ImageError(f"{name}: {advice}") from None
         except Exception as error:  # Pillow's plugins raise many types for a damaged header
             raise damaged(name, error) from None
     if image.width * image.height > max_pixels:

@@ -12,6 +12,14 @@ OPTIONAL = {"HEIF": ("pillow_heif", (".heic", ".heif", ".hif")), "JXL": ("pillow
 REQUIREMENTS = "requirements-formats.txt"
 
 
+def missing_plugin(name: str) -> str:
+    """What to do to read a file of this name, "" where its suffix wants no plugin that is not here."""
+    for format, (_, suffixes) in OPTIONAL.items():
+        if format not in readable() and name.lower().endswith(suffixes):
+            return f"{format} is read with a plugin: `pip install -r {REQUIREMENTS}`"
+    return ""
+
+
 @cache
 def readable() -> dict[str, tuple[str, ...]]:
     """Those of `OPTIONAL` whose plugin is installed, by name, with their suffixes; Pillow is told of the plugins."""
