@@ -156,7 +156,7 @@ def test_folders_and_models_are_looked_at_first(photo_folder, photos, tmp_path):
         check_photos(options(tmp_path, tmp_path / "two"))
 
 
-def test_broken_photos_are_named_and_the_rest_is_restored(photos, tmp_path, monkeypatch, capsys):
+def test_broken_photos_are_named_and_the_rest_is_restored(photos, tmp_path):
     folder = tmp_path / "in"
     write_png(folder / "b.png", photos["coffee"][:40, :50])
     (folder / "a.png").write_bytes(b"not a photo")
@@ -170,11 +170,8 @@ def test_broken_photos_are_named_and_the_rest_is_restored(photos, tmp_path, monk
     assert [path.name for path in (tmp_path / "run/images/Bicubic/social").iterdir()] == ["b.png"]
     file = tmp_path / "o.yml"
     file.write_text(to_yaml(run))
-    sys.path.insert(0, str(ROOT))
-    import test as program
-
-    assert program.main(["--options", str(file)]) == 1
-    assert capsys.readouterr().err.count("left out: ") == 2
+    program = subprocess.run([sys.executable, "test.py", "--options", file], cwd=ROOT, capture_output=True, text=True)
+    assert program.returncode == 1 and program.stderr.count("left out: ") == 2 and "\x1b" not in program.stderr
 
 
 def test_a_name_of_several_lines_is_drawn_on_one(photos):
