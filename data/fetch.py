@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from utils.cli import one_line
 from utils.errors import UserError
 from utils.files import sha256_of
 
@@ -70,7 +71,7 @@ def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None)
                     f"{url}: broken off {TRIES} times in a row ({error}): run again later to go on"
                 ) from None
             wait = FIRST_WAIT_S * 2 ** (failures - 1)
-            print(f"{url}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
+            print(f"{one_line(url)}: {one_line(error)}; trying again in {wait:.0f} s", file=sys.stderr)
             time.sleep(wait)
     if sha256 is not None and (found := sha256_of(part.path)) != sha256:
         part.discard()

@@ -86,7 +86,8 @@ class EvaluationSetOptions(Section):
     hr: Path
     """Folder of HR images."""
     lr: Path | None = None
-    """Folder of LR images with the same base names; null: made from `hr` (MATLAB bicubic, then `compressions`)."""
+    """Folder of LR images with the same base names, or these and a suffix (`0801x2.png`); null: made from `hr` (MATLAB
+    bicubic, then `compressions`)."""
     compressions: tuple[str, ...] = ("none",)
     """Compressions of the LR images made here."""
     scale: int | None = Field(default=None, ge=1)

@@ -33,7 +33,7 @@ from data.options import TrainDataOptions
 from data.records import Kind, finish, is_prepared, missing, write_image
 from data.resize import imresize, modcrop
 from data.store import SourceImage, StoreError, leaf, source_images
-from utils.cli import run
+from utils.cli import one_line, run
 from utils.errors import UserError
 from utils.files import locked
 from utils.images import image_size, read_image
@@ -233,7 +233,7 @@ def prepare_for(options: TrainDataOptions, scale: int, *, jobs: int | None = Non
     failures = prepare(images, options.store, scale, specs, jobs=jobs, progress=progress)
     if failures:
         for failure in failures:
-            print(f"failed: {failure}", file=sys.stderr)
+            print(f"failed: {one_line(failure)}", file=sys.stderr)
         raise StoreError(
             f"{len(failures)} of {len(images)} images could not be prepared, see above; mend or remove them"
         )

@@ -54,8 +54,8 @@ def restore(
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
         sr = run(generator, batch, file.steps)[0]
-        if consistency and file.cell is not None and generator.scale == 1:
-            sr = _agreeing(sr.float(), file.cell)
+        if consistency and generator.scale == 1 and (cell := file.cell_of(lr)) is not None:
+            sr = _agreeing(sr.float(), cell)
         return to_uint8(sr)
 
 
@@ -199,7 +199,7 @@ class Restorer:
     ) -> np.ndarray:
         top_value, scale = np.iinfo(image.dtype).max, self.generator.scale
         grey = bool((image[..., :1] == image[..., 1:]).all())
-        cell = file.cell if self.consistency and scale == 1 and image.dtype == np.uint8 else None
+        cell = file.cell_of(image) if self.consistency and scale == 1 else None
         restored = np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), image.dtype)
         done = 0
 

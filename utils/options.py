@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from utils.errors import UserError
 
@@ -29,12 +29,23 @@ class OptionsError(UserError):
 
 
 class Section(BaseModel):
-    """Base of every typed section: unknown keys refused, no silent conversion, immutable.
+    """Base of every typed section: unknown keys refused, no silent conversion, immutable; `~/` is the home folder.
 
     A string under a field is its description and goes into docs/options.md.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    @field_validator("*")
+    @classmethod
+    def _paths_from_home(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(_from_home, value))
+        return _from_home(value)
+
+
+def _from_home(value: Any) -> Any:
+    return value.expanduser() if isinstance(value, Path) and value.parts[:1] == ("~",) else value
 
 
 Options = TypeVar("Options", bound=BaseModel)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from utils.errors import UserError
-from utils.options import OptionsError, Section, all_keys, differences, load, to_yaml
+from utils.options import OptionsError, Section, all_keys, differences, load, to_yaml, validate
 
 
 class Square(Section):
@@ -191,3 +191,12 @@ def test_any_text_is_options_or_an_options_error(tmp_path_factory, text):
         load(path, Whole)
     except OptionsError as error:
         assert "\n" not in str(error)
+
+
+def test_a_path_that_begins_with_a_tilde_is_below_the_home_folder(monkeypatch, tmp_path):
+    from data.options import TrainDataOptions
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = {"hr": ["~/photos", "other/~"], "prepared": "~/my store", "compressions": ["none"]}
+    found = validate(values, TrainDataOptions, "test")
+    assert found.prepared == tmp_path / "my store" and found.hr == (tmp_path / "photos", Path("other/~"))
