@@ -7,13 +7,15 @@ from collections import OrderedDict
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from models.generator import MOST_CHANNELS
+
 
 class DiscriminatorOptions(BaseModel):
     """Sizes of the discriminator; the defaults are SubjectiveQE-ESRGAN's."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
-    num_feat: int = Field(default=32, ge=1)
+    num_feat: int = Field(default=32, ge=1, le=MOST_CHANNELS)
     """Channels of the first stage; the last has 8 times as many."""
     patch_size: int = Field(default=128, ge=32, multiple_of=32)
     """Side of the square HR patches that it judges, a multiple of 32; the published one judges 128."""

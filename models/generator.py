@@ -8,6 +8,9 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+MOST_CHANNELS, MOST_PARTS = 4096, 1000
+"""Ceilings of widths and of numbers of layers, blocks or groups, far above any network here: files ask for them too."""
+
 _LEAST_SIDE = 8
 
 
@@ -27,7 +30,7 @@ class GeneratorOptions(BaseModel):
         `Generator` keeps them as its `.options`.
 
         Raises:
-            models.checkpoints.WeightsError: a file that cannot be read.
+            models.WeightsError: a file that cannot be read.
         """
         return self
 
