@@ -42,7 +42,7 @@ def restore(generator: Generator, lr: np.ndarray, device: torch.device | str = "
     """
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        return to_uint8(finite(generator(batch))[0])
+        return to_uint8(generator(batch)[0])
 
 
 def finite(sr: Tensor, precision: Precision = "fp32") -> Tensor:
@@ -62,8 +62,12 @@ def finite(sr: Tensor, precision: Precision = "fp32") -> Tensor:
 
 
 def to_uint8(image: torch.Tensor) -> np.ndarray:
-    """Float 3×h×w in [0, 1], on any device → uint8 h×w×3, rounded half up and clamped."""
-    return (image.float() * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    """Float 3×h×w in [0, 1], on any device → uint8 h×w×3, rounded half up and clamped.
+
+    Raises:
+        UserError: the network gave numbers that are not finite.
+    """
+    return (finite(image).float() * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
 def to_unit_range(batch: torch.Tensor) -> torch.Tensor:

@@ -136,3 +136,12 @@ def test_networks_without_weights_of_ours_are_not_trained(network, tmp_path):
     options = experiment("supervised", tmp_path, tmp_path, 2)
     with pytest.raises(OptionsError, match="is not trained here"):
         load(options, TrainOptions, [f"generator={network}"])
+
+
+def test_weights_that_are_not_finite_are_refused(compact):
+    path, network = compact
+    state = network.state_dict()
+    state["body.0.bias"] = torch.full_like(state["body.0.bias"], float("nan"))
+    torch.save({"params": state}, path)
+    with pytest.raises(WeightsError, match="holds numbers that are not finite"):
+        generator(path, 2)
