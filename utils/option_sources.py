@@ -40,10 +40,13 @@ def apply_overrides(data: dict, origins: Origins, overrides: list[str] | tuple[s
 def _read_yaml(path: Path) -> tuple[dict, Origins]:
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode("utf-8")
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise OptionsError(f"{path}: more than {MAX_BYTES >> 20} MiB; not an options file")
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise OptionsError(f"{path}: no such options file; the shipped ones are under options/") from None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file has, or bytes that are no text
+    except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{path}: cannot be read: {error}") from None
     return parse(text, str(path))
 
@@ -75,7 +78,7 @@ def _apply_override(data: dict, origins: Origins, override: str) -> None:
     for position, part in enumerate(parts):
         last = position == len(parts) - 1
         if isinstance(target, list):
-            if not re.fullmatch("[0-9]+", part) or int(part) >= len(target):
+            if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(target):
                 raise OptionsError(
                     f"{COMMAND_LINE}: {key}: {dotted(path)} is a list of {len(target)}; "
                     f"expected a place from 0 to {len(target) - 1}, got {part!r}"

@@ -183,6 +183,8 @@ def test_all_keys_reach_into_lists_and_unions():
 def test_missing_and_binary_files_are_user_errors(tmp_path):
     with pytest.raises(UserError, match="no such options file"):
         load(tmp_path / "none.yml", Whole)
+    with pytest.raises(UserError, match=r"long\.yml: more than 1 MiB"):
+        load(write(tmp_path, "title: " + "ä" * (1 << 20), "long.yml"), Whole)
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path / "binary.yml", Whole)
