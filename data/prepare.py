@@ -37,7 +37,8 @@ from utils.cli import one_line, run
 from utils.errors import UserError
 from utils.files import locked
 from utils.images import image_size, read_image
-from utils.options import OptionsError, apply_overrides, read_with_bases, validate
+from utils.option_sources import apply_overrides, read_with_bases
+from utils.options import OptionsError, validate
 
 
 @dataclass(frozen=True)

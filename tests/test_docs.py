@@ -10,7 +10,8 @@ import pytest
 
 from evaluation.options import EvaluationOptions
 from training.options import TrainOptions
-from utils.options import load, read_with_bases
+from utils.option_sources import read_with_bases
+from utils.options import load
 
 ROOT = Path(__file__).parents[1]
 

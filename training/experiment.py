@@ -11,6 +11,7 @@ import torch
 from data.datasets import PatchDataset, image_names
 from data.prepare import prepare_for
 from models import GENERATORS, Generator, build_generator, load_weights
+from training.last_weights import mend_last
 from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
@@ -45,6 +46,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         if runtime.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
         first, state = _starting_point(options, folders, resume, say=runtime.is_main)
+        runtime.accelerator.wait_for_everyone()  # rank 0 may have mended what the others are about to load
         for stage in options.stages[first:]:
             RECIPES[stage.recipe.type].check(stage.recipe)
         if first == 0 and state is None and options.stages[0].init is not None:
@@ -148,7 +150,9 @@ def _starting_point(
         if state is None:
             continue
         iteration = state["iteration"]
-        done = iteration >= options.stages[position].iterations and folders[position].last.is_file()
+        done = iteration >= options.stages[position].iterations
+        if done and say:
+            mend_last(folders[position], state, options)
         if done and position + 1 < len(folders):
             return position + 1, None
         where = str(folders[position].checkpoint(iteration))

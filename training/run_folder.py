@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from utils.errors import UserError
 from utils.files import remove_temporaries, write_atomically
 
 FORMAT = 1
+
+_OURS = re.compile("[0-9]{8,}")  # an iteration, as this module writes it; files of other names are somebody's own
 
 
 class CheckpointError(UserError):
@@ -52,7 +55,7 @@ class RunFolder:
 
     def iterations(self) -> list[int]:
         """Iterations of which there is a checkpoint, ascending."""
-        return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if path.stem.isdigit())
+        return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if _OURS.fullmatch(path.stem))
 
     def checkpoint(self, iteration: int) -> Path:
         """Where the checkpoint of an iteration lies."""
@@ -96,7 +99,7 @@ class RunFolder:
         if int(ranking[0][1]) == iteration:
             write_atomically(self.best, weights)
         for path in (self.folder / "best").glob("*.safetensors"):
-            if int(path.stem) not in kept:
+            if _OURS.fullmatch(path.stem) and int(path.stem) not in kept:
                 path.unlink()
         return ranking
 

@@ -28,7 +28,7 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
     Args:
         main: takes the arguments, returns the exit status.
         mistakes: gives further exception types that are the user's to mend, asked only after an error. (`models` and
-            `losses` import nothing of the project, so their errors are types of their own.)
+            `losses` have error types of their own.)
 
     Returns:
         main's status; 2 after a mistake; 130 after Ctrl-C; 141 when the reader of our output went away.

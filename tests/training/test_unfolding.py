@@ -13,7 +13,7 @@ from data.options import TrainDataOptions
 from data.prepare import prepare_for
 from data.resize import imresize
 from models import build_generator
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from training.options import StageOptions
 from training.recipes import RECIPES
 from utils.options import validate
