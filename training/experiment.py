@@ -15,7 +15,8 @@ from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
 from training.runtime import Runtime
-from training.trainer import Stopped, Trainer
+from training.stopping import Stopped
+from training.trainer import Trainer
 from training.validation import Validator
 from utils.errors import UserError
 from utils.files import locked, write_atomically

@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,21 +23,11 @@ from training.recipe import Batch
 from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder
 from training.runtime import Runtime
+from training.stopping import Stopped, StopSignals
 from training.validation import Validator
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.options import to_yaml
-
-STOP_CHECK = 10
-"""With several processes, iterations between agreeing on whether one of them was told to stop."""
-
-
-class Stopped(Exception):
-    """A signal asked the run to stop; the iteration is finished and saved."""
-
-    def __init__(self, signal_number: int):
-        super().__init__(f"stopped by signal {signal_number}")
-        self.signal = signal_number
 
 
 class Trainer:
@@ -96,8 +85,8 @@ class Trainer:
             self.folder.folder, stage.name, self.iteration, stage.iterations, enabled=self.runtime.is_main
         )
         try:
-            with _signals() as received:
-                self._loop(progress, received)
+            with StopSignals(self.runtime) as signals:
+                self._loop(progress, signals)
         except FAULTS as error:
             if (fault := explain(error, self.options)) is None:
                 raise
@@ -107,7 +96,7 @@ class Trainer:
         finally:
             progress.close()
 
-    def _loop(self, progress: Progress, received: list[int]) -> None:
+    def _loop(self, progress: Progress, signals: StopSignals) -> None:
         stage = self.stage
         batches = self.batches()
         since, clock = self.iteration, time.monotonic()
@@ -115,7 +104,7 @@ class Trainer:
             self.iterate([next(batches) for _ in range(stage.accumulate)])
             progress.step()
             last = self.iteration == stage.iterations
-            stop = self._agreed_stop(received)
+            stop = signals.agreed(self.iteration)
             if last or stop or self.iteration % stage.log_every == 0:
                 self._check_finite()
                 rate = (self.iteration - since) * stage.batch_size / (time.monotonic() - clock)
@@ -172,16 +161,6 @@ class Trainer:
             return None
         except UserError as error:  # a worker's error carries its traceback in the text; the last line is the message
             raise UserError(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
-
-    def _agreed_stop(self, received: list[int]) -> int:
-        """The signal that stops all processes after this iteration, or 0."""
-        if self.runtime.ranks == 1:
-            return received[0] if received else 0
-        if self.iteration % STOP_CHECK:
-            return 0
-        flag = torch.tensor(received[0] if received else 0, device=self.runtime.device)
-        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-        return int(flag)
 
     # --------------------------------------------------------------------------------------------- what is noted
 
@@ -319,22 +298,3 @@ class Trainer:
         # Scores of another kind say nothing about those to come: the best are found anew from here.
         comparable = state.get("ranked_by", "psnr_y") == self.stage.validation.ranking
         self.ranking = [list(entry) for entry in state["ranking"]] if comparable else []
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT instead of dying of them; a second one does what it always did."""
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(number: int, _frame: object) -> None:
-        received.append(number)
-        signal.signal(number, before[number])
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
