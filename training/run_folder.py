@@ -58,6 +58,11 @@ class RunFolder:
         """Where the checkpoint of an iteration lies."""
         return self.checkpoints / f"{iteration:08d}.pt"
 
+    def last_good(self) -> str:
+        """Which checkpoint a run that fails can go on from, in words."""
+        whole = self.iterations()
+        return f"the last good checkpoint is {self.checkpoint(whole[-1])}" if whole else "no checkpoint was saved yet"
+
     def save(self, state: dict[str, Any], keep: int, keep_every: int | None) -> Path:
         """Write a checkpoint, then remove the ones that need not be kept."""
         buffer = io.BytesIO()

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.datasets import PatchDataset, training_loader
@@ -17,6 +16,7 @@ from data.sampling import IterationSampler
 from models import Generator
 from models.checkpoints import export_weights
 from training.faults import FAULTS, explain
+from training.monitor import Monitor
 from training.options import TrainOptions
 from training.progress import Progress
 from training.recipe import Batch
@@ -66,9 +66,7 @@ class Trainer:
             self.ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema))
             self.ema.module.requires_grad_(False)
         self.validator = Validator(options.data.validation, options.generator.scale, self.stage.validation, runtime)
-        # Kept on the device, so that no iteration waits for it; read at log steps and before anything is saved.
-        self.first_bad = torch.full((), -1, dtype=torch.long, device=runtime.device)
-        self.sums: dict[str, Tensor] = {}
+        self.monitor = Monitor(self.recipe, self.stage, folder, runtime)
 
     # ------------------------------------------------------------------------------------------------- the loop
 
@@ -91,7 +89,7 @@ class Trainer:
             if (fault := explain(error, self.options)) is None:
                 raise
             raise UserError(
-                f"stage {stage.name!r}, iteration {self.iteration + 1}: {fault}; {self._last_good()}"
+                f"stage {stage.name!r}, iteration {self.iteration + 1}: {fault}; {self.folder.last_good()}"
             ) from None
         finally:
             progress.close()
@@ -106,15 +104,15 @@ class Trainer:
             last = self.iteration == stage.iterations
             stop = signals.agreed(self.iteration)
             if last or stop or self.iteration % stage.log_every == 0:
-                self._check_finite()
+                self.monitor.check_losses()
                 rate = (self.iteration - since) * stage.batch_size / (time.monotonic() - clock)
-                means = {**self._means(self.iteration - since), **self._gradient_norms()}
+                means = {**self.monitor.means(self.iteration - since), **self.monitor.gradient_norms()}
                 progress.scalars(self.iteration, {**means, "images_per_second": rate})
                 since, clock = self.iteration, time.monotonic()
             if last or (self.iteration % stage.validation.every == 0 and not stop):
                 self._validate(progress)
                 since, clock = self.iteration, time.monotonic()
-                self.sums = {}
+                self.monitor.forget()
             if last or stop or self.iteration % stage.checkpoint.every == 0:
                 self._save()
             if stop:
@@ -126,7 +124,7 @@ class Trainer:
         self.recipe.set_iteration(self.iteration)
         terms = self.recipe.iteration(micro_batches)
         self.iteration += 1
-        self._note(terms)
+        self.monitor.note(self.iteration, terms)
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
 
@@ -162,66 +160,6 @@ class Trainer:
         except UserError as error:  # a worker's error carries its traceback in the text; the last line is the message
             raise UserError(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
 
-    # --------------------------------------------------------------------------------------------- what is noted
-
-    def _note(self, terms: dict[str, Tensor]) -> None:
-        bad = ~torch.isfinite(terms["loss"]) & (self.first_bad < 0)
-        self.first_bad = torch.where(bad, self.iteration, self.first_bad)
-        for name, value in terms.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-
-    def _means(self, iterations: int) -> dict[str, float]:
-        """Means of the noted terms over iterations and processes; the learning rates; starts the sums anew."""
-        names = sorted(self.sums)
-        values = self.runtime.mean(torch.stack([self.sums[name].float() for name in names])) / max(1, iterations)
-        self.sums = {}
-        rates = {
-            "lr" if len(self.recipe.optimizers) == 1 else f"lr_{name}": optimizer.param_groups[0]["lr"]
-            for name, optimizer in self.recipe.optimizers.items()
-        }
-        return {**dict(zip(names, values.tolist())), **rates}
-
-    def _gradient_norms(self) -> dict[str, float]:
-        """Norms of this iteration's gradients, at log steps, where no clipping has them (then they are noted means).
-
-        Not in fp16, where gradients still carry the loss's scale or not, depending on the optimiser's kernel.
-        """
-        if self.stage.clip_grad_norm is not None or self.runtime.accelerator.scaler is not None:
-            return {}
-        norms = {}
-        for name, optimizer in self.recipe.optimizers.items():
-            of = [p.grad.norm() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            norms["grad_norm" if name == "generator" else f"grad_norm_{name[0]}"] = float(torch.stack(of).norm())
-        return norms
-
-    def _check_weights(self) -> None:
-        """Nothing is kept whose weights are not finite: a finite loss can have gradients that are not."""
-        networks = self.recipe.networks.values()
-        finite = torch.stack([p.detach().isfinite().all() for network in networks for p in network.parameters()]).all()
-        self.first_bad = torch.where(~finite & (self.first_bad < 0), self.iteration, self.first_bad)
-        self._check_finite()
-
-    def _check_finite(self) -> None:
-        first = self.first_bad
-        if self.runtime.ranks > 1:
-            first = torch.where(first < 0, torch.iinfo(torch.long).max, first)
-            torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
-            first = torch.where(first == torch.iinfo(torch.long).max, -1, first)
-        if (iteration := int(first)) < 0:
-            return
-        factor = self.stage.schedule.factor(iteration - 1, self.stage.iterations)
-        raise UserError(
-            f"the loss or the weights were not finite at iteration {iteration} of stage {self.stage.name!r} "
-            f"(learning rate {self.stage.optimizer.lr * factor:g}); {self._last_good()}; "
-            "lower optimizer.lr, set clip_grad_norm, or use runtime.precision fp32"
-        )
-
-    def _last_good(self) -> str:
-        whole = self.folder.iterations()
-        if not whole:
-            return "no checkpoint was saved yet"
-        return f"the last good checkpoint is {self.folder.checkpoint(whole[-1])}"
-
     # --------------------------------------------------------------------------------------- validate and save
 
     @property
@@ -230,7 +168,7 @@ class Trainer:
         return self.generator if self.ema is None else self.ema.module
 
     def _validate(self, progress: Progress) -> None:
-        self._check_weights()
+        self.monitor.check_weights(self.iteration)
         if not self.validator.items:
             return
         validation = self.validator(self.shown_generator)
@@ -242,7 +180,7 @@ class Trainer:
             self.ranking = self.folder.save_best(self._weights(), self.iteration, self.ranking, keep)
 
     def _save(self) -> None:
-        self._check_weights()
+        self.monitor.check_weights(self.iteration)
         if self.runtime.is_main:
             weights = self._weights()
             if not self.validator.items:
