@@ -43,6 +43,13 @@ class StopSignals:
         self.received = self.received or number
         signal.signal(number, self._before[number])
 
+    def ends_waiting(self) -> bool:
+        """Whether to stop waiting for a batch that does not come: one process may leave where it stands.
+
+        Of several processes each would leave at another iteration, and none could save: their launcher ends them.
+        """
+        return bool(self.received) and self.runtime.ranks == 1
+
     def agreed(self, iteration: int) -> int:
         """The signal that stops all processes after this iteration, or 0."""
         if self.runtime.ranks == 1:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data.datasets import PatchDataset, training_loader
+from data.datasets import PatchDataset
 from data.sampling import IterationSampler
 from models import Generator
 from models.checkpoints import export_weights
+from training.batches import Batches, WaitEnded
 from training.faults import FAULTS, explain
 from training.monitor import Monitor
 from training.options import TrainOptions
@@ -83,8 +84,8 @@ class Trainer:
             self.folder.folder, stage.name, self.iteration, stage.iterations, enabled=self.runtime.is_main
         )
         try:
-            with StopSignals(self.runtime) as signals:
-                self._loop(progress, signals)
+            with StopSignals(self.runtime) as signals, closing(self.batches(signals.ends_waiting)) as batches:
+                self._loop(progress, signals, batches)
         except FAULTS as error:
             if (fault := explain(error, self.options)) is None:
                 raise
@@ -94,16 +95,19 @@ class Trainer:
         finally:
             progress.close()
 
-    def _loop(self, progress: Progress, signals: StopSignals) -> None:
+    def _loop(self, progress: Progress, signals: StopSignals, batches: Batches) -> None:
         stage = self.stage
-        batches = self.batches()
         since, clock = self.iteration, time.monotonic()
         while self.iteration < stage.iterations:
-            self.iterate([next(batches) for _ in range(stage.accumulate)])
-            progress.step()
+            try:
+                self.iterate([next(batches) for _ in range(stage.accumulate)])
+            except WaitEnded:  # nothing of this iteration was done: the one before is saved
+                stop = signals.received
+            else:
+                progress.step()
+                stop = signals.agreed(self.iteration)
             last = self.iteration == stage.iterations
-            stop = signals.agreed(self.iteration)
-            if last or stop or self.iteration % stage.log_every == 0:
+            if self.iteration > since and (last or stop or self.iteration % stage.log_every == 0):
                 self.monitor.check_losses()
                 rate = (self.iteration - since) * stage.batch_size / (time.monotonic() - clock)
                 means = {**self.monitor.means(self.iteration - since), **self.monitor.gradient_norms()}
@@ -128,37 +132,19 @@ class Trainer:
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, told_to_stop: Callable[[], bool] = lambda: False) -> Batches:
         """Micro-batches from the current iteration to the stage's last, on the device."""
-        stage = self.stage
+        stage, runtime = self.stage, self.runtime
         sampler = IterationSampler(
             self.iteration,
             stage.iterations,
             stage.batch_size,
             stage.accumulate,
-            self.runtime.rank,
-            self.runtime.ranks,
+            runtime.rank,
+            runtime.ranks,
             self.first_sample,
         )
-        cuda = self.runtime.device.type == "cuda"
-        loader = iter(training_loader(self.dataset, sampler, pin_memory=cuda))
-        # One batch ahead, by a thread: taking it over from a loader process, making floats of it and copying it to the
-        # device run beside the computation of the one before. One core does for that, and the number is each thread's
-        # own, once the main thread has settled its: asking for it does.
-        torch.get_num_threads()
-        with ThreadPoolExecutor(1, "batches", torch.set_num_threads, (1,)) as thread:
-            ahead = thread.submit(self._next, loader)
-            while (batch := ahead.result()) is not None:
-                ahead = thread.submit(self._next, loader)
-                yield batch
-
-    def _next(self, loader: Iterator[Batch]) -> Batch | None:
-        try:
-            return self.runtime.to_device(next(loader))
-        except StopIteration:
-            return None
-        except UserError as error:  # a worker's error carries its traceback in the text; the last line is the message
-            raise UserError(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
+        return Batches(self.dataset, sampler, runtime, told_to_stop)
 
     # --------------------------------------------------------------------------------------- validate and save
 
