@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from data.codecs import parse
 from data.options import TrainDataOptions
@@ -161,7 +161,15 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
 
 
 def _as_drawn(batch: Batch) -> Batch:
-    return batch  # __getitems__ has stacked it already
+    """The batch, which `__getitems__` has stacked already; out of a worker by shared memory.
+
+    torch would share it in a thread of the worker, where an error (a small /dev/shm) is printed and the batch is lost:
+    the training would wait for it for ever.
+    """
+    if get_worker_info() is not None:
+        for tensor in batch.values():
+            tensor.share_memory_()
+    return batch
 
 
 @atexit.register

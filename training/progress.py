@@ -90,10 +90,12 @@ class Progress:
         """Flush and close."""
         if self.enabled:
             self.bar.close()
-            with suppress(OSError):  # a full disk: what it could not take was said when it was written
+            # A full disk: what it could not take was said when it was written.
+            with suppress(OSError):
                 self.board.close()
             for handler in self.log.handlers:
-                handler.close()
+                with suppress(OSError):
+                    handler.close()
 
 
 class _LogFile(logging.FileHandler):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import time
 from types import FrameType
 
 import torch
@@ -11,6 +14,9 @@ from training.runtime import Runtime
 
 STOP_CHECK = 10
 """With several processes, iterations between agreeing on whether one of them was told to stop."""
+SAME_PRESS_S = 1.0
+"""Signals that follow the first within this time are the same wish: a key that bounced, a launcher that hands on what
+the terminal has sent to all of its group."""
 
 
 class Stopped(Exception):
@@ -22,12 +28,13 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """Within `with`, SIGTERM and SIGINT are noted instead of obeyed; a second one does what it always did."""
+    """Within `with`, SIGTERM and SIGINT are noted instead of obeyed; one that comes later does what it always did."""
 
     def __init__(self, runtime: Runtime):
         self.runtime = runtime
         self.received = 0
         """The signal received by this process, or 0."""
+        self._since = 0.0
 
     def __enter__(self) -> StopSignals:
         self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -40,8 +47,14 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received = self.received or number
-        signal.signal(number, self._before[number])
+        now = time.monotonic()
+        if not self.received:
+            self.received, self._since = number, now
+            if self.runtime.is_main:  # not by print: the signal may have come in the middle of one
+                os.write(sys.stderr.fileno(), b"stopping after this iteration; once more to end at once, unsaved\n")
+        elif now - self._since >= SAME_PRESS_S:
+            signal.signal(number, self._before[number])
+            signal.raise_signal(number)
 
     def ends_waiting(self) -> bool:
         """Whether to stop waiting for a batch that does not come: one process may leave where it stands.

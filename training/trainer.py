@@ -79,11 +79,11 @@ class Trainer:
             UserError: the loss or the weights are not finite, memory or disk ran out, a loader process died; nothing
                 bad was saved.
         """
-        stage = self.stage
-        progress = Progress(
-            self.folder.folder, stage.name, self.iteration, stage.iterations, enabled=self.runtime.is_main
-        )
+        stage, progress = self.stage, None
         try:
+            progress = Progress(
+                self.folder.folder, stage.name, self.iteration, stage.iterations, enabled=self.runtime.is_main
+            )
             with StopSignals(self.runtime) as signals, closing(self.batches(signals.ends_waiting)) as batches:
                 self._loop(progress, signals, batches)
         except FAULTS as error:
@@ -93,7 +93,8 @@ class Trainer:
                 f"stage {stage.name!r}, iteration {self.iteration + 1}: {fault}; {self.folder.last_good()}"
             ) from None
         finally:
-            progress.close()
+            if progress is not None:
+                progress.close()
 
     def _loop(self, progress: Progress, signals: StopSignals, batches: Batches) -> None:
         stage = self.stage
