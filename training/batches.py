@@ -12,6 +12,7 @@ import torch
 
 from data.datasets import PatchDataset, training_loader
 from data.sampling import IterationSampler
+from training.options import StageOptions
 from training.recipe import Batch
 from training.runtime import Runtime
 from utils.errors import UserError
@@ -31,25 +32,33 @@ class WaitEnded(Exception):
 
 
 class Batches:
-    """Iterator over micro-batches on the device, in the sampler's order; `close` when done.
+    """Iterator over a stage's micro-batches on the device; `close` when done.
 
     Taking a batch over from a loader process, making floats of it and copying it to the device is done by a thread,
     one batch ahead, beside the computation of the one before.
 
     Args:
+        iteration: the first one to have batches for; they end with the stage's last.
+        first_sample: the sample that the stage's iteration 0 begins with.
         told_to_stop: asked while a batch is waited for; true ends the wait.
     """
 
     def __init__(
         self,
         dataset: PatchDataset,
-        sampler: IterationSampler,
+        stage: StageOptions,
+        iteration: int,
+        first_sample: int,
         runtime: Runtime,
         told_to_stop: Callable[[], bool] = lambda: False,
     ):
         self._told_to_stop = told_to_stop
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._come: queue.SimpleQueue[Batch | Exception | None] = queue.SimpleQueue()
+        share = runtime.rank, runtime.ranks
+        sampler = IterationSampler(
+            iteration, stage.iterations, stage.batch_size, stage.accumulate, *share, first_sample
+        )
         loader = iter(training_loader(dataset, sampler, pin_memory=runtime.device.type == "cuda"))
         # The number of threads is each thread's own, once the main thread has settled its: asking for it does.
         torch.get_num_threads()

@@ -7,7 +7,7 @@ from data.records import is_prepared
 from data.store import source_images
 from evaluation.complexity import flops
 from models import count_parameters
-from training.experiment import load_init, starting_generator
+from training.experiment import check_validation, load_init, starting_generator
 from training.memory import stage_memory
 from training.options import TrainOptions
 from training.recipes import RECIPES
@@ -36,6 +36,7 @@ def check(options: TrainOptions) -> int:
         raise UserError(f"{small[0]}: smaller than a patch ({len(small)} images are); lower data.train.patch_size")
     for stage in options.stages:
         items = Validator(options.data.validation, scale, stage.validation, runtime).items
+    check_validation(options, 0, runtime)
     generator = starting_generator(options)
     load_init(generator, options.stages[0])
     patch = train.patch_size

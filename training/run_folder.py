@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from models.checkpoints import export_weights
 from utils.errors import UserError
 from utils.files import remove_temporaries, write_atomically
 
@@ -104,6 +106,11 @@ class RunFolder:
             if int(path.stem) not in kept:
                 path.unlink()
         return ranking
+
+
+def weights_of(generator: nn.Module, experiment: str, stage: str, iteration: int) -> bytes:
+    """Weights as they are kept: they say which network they are for, and when in which run they were made."""
+    return export_weights(generator, {"experiment": experiment, "stage": stage, "iteration": iteration})
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,9 +12,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.datasets import PatchDataset
-from data.sampling import IterationSampler
 from models import Generator
-from models.checkpoints import export_weights
 from training.batches import Batches, WaitEnded
 from training.faults import FAULTS, explain
 from training.monitor import Monitor
@@ -22,7 +20,8 @@ from training.options import TrainOptions
 from training.progress import Progress
 from training.recipe import Batch
 from training.recipes import RECIPES
-from training.run_folder import CheckpointError, RunFolder
+from training.resume import fingerprint, load_optimizer
+from training.run_folder import CheckpointError, RunFolder, weights_of
 from training.runtime import Runtime
 from training.stopping import Stopped, StopSignals
 from training.validation import Validator
@@ -55,6 +54,8 @@ class Trainer:
         # A stage goes on where the one before it ended: it does not meet the same patches in the same order again.
         self.first_sample = sum(stage.iterations * stage.batch_size for stage in options.stages[:position])
         self.ranking: list[list[float]] = []
+        self.validated = 0  # the iteration that the ranking's newest scores are of
+        self.images = fingerprint(dataset)
         if self.stage.batch_size % (self.stage.accumulate * runtime.ranks):
             raise UserError(
                 f"stages.{position}.batch_size {self.stage.batch_size} is not a multiple of "
@@ -68,8 +69,6 @@ class Trainer:
             self.ema.module.requires_grad_(False)
         self.validator = Validator(options.data.validation, options.generator.scale, self.stage.validation, runtime)
         self.monitor = Monitor(self.recipe, self.stage, folder, runtime)
-
-    # ------------------------------------------------------------------------------------------------- the loop
 
     def run(self) -> None:
         """Train from the current iteration to the stage's last.
@@ -98,6 +97,8 @@ class Trainer:
 
     def _loop(self, progress: Progress, signals: StopSignals, batches: Batches) -> None:
         stage = self.stage
+        if self._validation_is_due():  # what stopped the run came before it
+            self._validate(progress, saves=True)
         since, clock = self.iteration, time.monotonic()
         while self.iteration < stage.iterations:
             try:
@@ -114,12 +115,13 @@ class Trainer:
                 means = {**self.monitor.means(self.iteration - since), **self.monitor.gradient_norms()}
                 progress.scalars(self.iteration, {**means, "images_per_second": rate})
                 since, clock = self.iteration, time.monotonic()
-            if last or (self.iteration % stage.validation.every == 0 and not stop):
-                self._validate(progress)
+            saves = last or stop or self.iteration % stage.checkpoint.every == 0
+            if saves:
+                self._save()
+            if self._validation_is_due() and not stop:
+                self._validate(progress, saves)
                 since, clock = self.iteration, time.monotonic()
                 self.monitor.forget()
-            if last or stop or self.iteration % stage.checkpoint.every == 0:
-                self._save()
             if stop:
                 progress.say(f"stopped by {signal.Signals(stop).name} after iteration {self.iteration}, saved")
                 raise Stopped(stop)
@@ -135,36 +137,35 @@ class Trainer:
 
     def batches(self, told_to_stop: Callable[[], bool] = lambda: False) -> Batches:
         """Micro-batches from the current iteration to the stage's last, on the device."""
-        stage, runtime = self.stage, self.runtime
-        sampler = IterationSampler(
-            self.iteration,
-            stage.iterations,
-            stage.batch_size,
-            stage.accumulate,
-            runtime.rank,
-            runtime.ranks,
-            self.first_sample,
-        )
-        return Batches(self.dataset, sampler, runtime, told_to_stop)
-
-    # --------------------------------------------------------------------------------------- validate and save
+        return Batches(self.dataset, self.stage, self.iteration, self.first_sample, self.runtime, told_to_stop)
 
     @property
     def shown_generator(self) -> Generator:
         """The generator that is validated, ranked and exported: the EMA where one is kept."""
         return self.generator if self.ema is None else self.ema.module
 
-    def _validate(self, progress: Progress) -> None:
+    def _validation_is_due(self) -> bool:
+        at = self.iteration == self.stage.iterations or self.iteration % self.stage.validation.every == 0
+        return bool(at and self.iteration and self.validator.items and self.validated != self.iteration)
+
+    def _validate(self, progress: Progress, saves: bool) -> None:
+        """Score, rank and keep the best; `saves`: the ranking goes into the checkpoint of this iteration."""
         self.monitor.check_weights(self.iteration)
-        if not self.validator.items:
-            return
-        validation = self.validator(self.shown_generator)
-        progress.validation(self.iteration, validation)
+        try:
+            validation = self.validator(self.shown_generator)
+            progress.validation(self.iteration, validation)
+        except Exception:
+            if not saves:  # whatever a validation meets costs no iteration
+                self._save()
+            raise
+        self.validated = self.iteration
         self.ranking = [entry for entry in self.ranking if entry[1] != self.iteration]
         self.ranking.append([validation.rank(self.stage.validation.rank_by), self.iteration])
         keep = self.stage.checkpoint.keep_best
         if self.runtime.is_main:
             self.ranking = self.folder.save_best(self._weights(), self.iteration, self.ranking, keep)
+        if saves:
+            self._save()
 
     def _save(self) -> None:
         self.monitor.check_weights(self.iteration)
@@ -177,8 +178,7 @@ class Trainer:
         self.runtime.accelerator.wait_for_everyone()
 
     def _weights(self) -> bytes:
-        about = {"experiment": self.options.name, "stage": self.stage.name, "iteration": self.iteration}
-        return export_weights(self.shown_generator, about)
+        return weights_of(self.shown_generator, self.options.name, self.stage.name, self.iteration)
 
     def state(self) -> dict[str, Any]:
         """Everything that a resume needs: tensors, numbers and text alone."""
@@ -192,7 +192,9 @@ class Trainer:
             "scaler": None if scaler is None else scaler.state_dict(),
             "random": {"cpu": torch.get_rng_state()},
             "ranking": self.ranking,
+            "validated": self.validated,
             "ranked_by": self.stage.validation.ranking,
+            "images": self.images,
             "options": to_yaml(self.options),
         }
 
@@ -202,11 +204,12 @@ class Trainer:
         Raises:
             CheckpointError: it was made with another network, recipe or EMA setting.
         """
+        where = str(self.folder.checkpoint(state["iteration"]))
         try:
             for name, network in self.recipe.networks.items():
                 network.load_state_dict(state["networks"][name])
             for name, optimizer in self.recipe.optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][name])
+                load_optimizer(optimizer, state["optimizers"][name], where)
             if self.ema is not None:
                 self.ema.module.load_state_dict(state["ema"] or state["networks"]["generator"])
                 self.ema.n_averaged.fill_(state["iteration"])
@@ -216,10 +219,11 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(
-                f"{self.folder.checkpoint(state['iteration'])}: does not fit this network and recipe ({reason[:200]}); "
+                f"{where}: does not fit this network and recipe ({reason[:200]}); "
                 "resume with the options it was made with"
             ) from None
         self.iteration = state["iteration"]
+        self.validated = state.get("validated", self.iteration)
         # Scores of another kind say nothing about those to come: the best are found anew from here.
         comparable = state.get("ranked_by", "psnr_y") == self.stage.validation.ranking
         self.ranking = [list(entry) for entry in state["ranking"]] if comparable else []
