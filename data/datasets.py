@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
-import os
 import signal
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from data.options import TrainDataOptions
 from data.resize import imresize_float
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
+from utils.cores import usable_cores
 
 BLOCK = 16  # pixels: the largest period of a codec's block grid met here (JPEG 4:2:0, WebP macroblocks)
 
@@ -147,7 +147,7 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
     """Batches in the sampler's order. Workers hold no state: any number gives the same stream."""
     workers = dataset.options.workers
     if workers is None:
-        workers = max(1, min(4, len(os.sched_getaffinity(0)) - 1))
+        workers = max(1, min(4, usable_cores() - 1))
     return DataLoader(
         dataset,
         batch_sampler=sampler,

@@ -34,6 +34,7 @@ from data.records import Kind, finish, is_prepared, missing, write_image
 from data.resize import imresize, modcrop
 from data.store import SourceImage, StoreError, leaf, source_images
 from utils.cli import run
+from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.files import locked
 from utils.images import image_size, read_image
@@ -77,7 +78,7 @@ def prepare(
         tasks = [Task(*todo, store) for todo in missing(images, store, kinds)]
         if tasks:
             _check_disk(tasks)
-        failures = _work(tasks, jobs or len(os.sched_getaffinity(0)), progress)
+        failures = _work(tasks, jobs or usable_cores(), progress)
         for kind in kinds:
             finish(images, store, kind)
     return failures
