@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from data.download import name_of
+from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import list_images
 
@@ -85,20 +87,38 @@ def map_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.npy"
 
 
-def read_manifest(folder: Path) -> dict | None:
+def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
     """The manifest of a leaf folder, or None where it is not whole yet.
 
     Raises:
-        StoreError: a manifest that is not one of ours.
+        StoreError: a manifest that is not one of ours, or is not as it was written.
     """
+    path = folder / name
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_bytes())
         manifest["images"].items()
+        if manifest["format"] > 1 and manifest.pop("check") != _check_of(manifest):
+            raise ValueError("altered: its checksum is another")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise StoreError(f"{folder}/manifest.json: not readable ({error}); remove it and prepare again") from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise StoreError(f"{path}: not readable ({one_line(error)}); remove it and prepare again") from None
     return manifest
+
+
+def manifest_bytes(manifest: dict) -> bytes:
+    """A manifest as `read_manifest` reads it back: JSON with a line for each image, and a checksum of it all.
+
+    Names that are not UTF-8 (from old archives) stand there escaped, as all that is not ASCII.
+    """
+    about = {key: value for key, value in manifest.items() if key != "images"} | {"check": _check_of(manifest)}
+    head = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items())
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(record)}" for name, record in manifest["images"].items())
+    return f'{{{head},\n"images": {{\n{lines}\n}}}}\n'.encode()
+
+
+def _check_of(manifest: dict) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def open_map(path: Path) -> np.ndarray:

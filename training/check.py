@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data.datasets import image_names
-from data.records import is_prepared
+from data.prepare import check_store, is_prepared
 from data.store import source_images
 from evaluation.complexity import flops
 from models import count_parameters
@@ -40,8 +40,12 @@ def check(options: TrainOptions) -> int:
     generator = starting_generator(options)
     load_init(generator, options.stages[0])
     patch = train.patch_size
-    kinds = [(0, "none"), *((scale, spec) for spec in ("none", *train.compressions))]
-    prepared = not images or is_prepared(images, train.store, kinds if train.compress == "ahead" else kinds[:2])
+    specs = train.compressions if train.compress == "ahead" else ["none"]
+    if images:
+        prepared = is_prepared(images, train.store, scale, specs)
+    else:
+        check_store(train.store, scale, specs)
+        prepared = True
     print(to_yaml(options))
     print(f"device       {runtime.device}, {runtime.ranks} process(es), {options.runtime.precision}")
     print(f"generator    {type(generator).__name__} ×{scale}, {count_parameters(generator):,} parameters")

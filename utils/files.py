@@ -17,11 +17,14 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 _tidied: set[Path] = set()  # folders that this process has written to
 
 
-def write_atomically(path: Path, payload: bytes) -> None:
+def write_atomically(path: Path, payload: bytes, *, sync: bool = True) -> None:
     """`payload` under `path`, whole or not at all, also after a power cut; the folder is made.
 
     Temporary name in the same folder → fsync → rename → fsync of the folder. On an error what stood under
     `path` before still stands there. The first write to a folder removes what killed writers have left in it.
+
+    Args:
+        sync: False: whole or not at all, but for a power cut; where thousands of files are written, and checked.
 
     Raises:
         UserError: the disk is full, the folder cannot be made or written.
@@ -36,9 +39,11 @@ def write_atomically(path: Path, payload: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(payload)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
             temporary.replace(path)
-        sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except OSError as error:
         if temporary is not None:
             with suppress(OSError):  # a folder that cannot be written cannot be tidied either
@@ -77,7 +82,7 @@ def _remove_unless_locked(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Names made or changed in `folder` are on the disk when this returns."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
