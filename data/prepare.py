@@ -29,7 +29,7 @@ from data.codecs import parse
 from data.image_maps import Made, Task, make
 from data.lmdb_import import import_lmdb
 from data.options import TrainDataOptions
-from data.records import MapCheck, Preparation
+from data.records import MapCheck, Preparation, folder_stamps
 from data.stamps import Stamps
 from data.store import SourceImage, StoreError, leaf, read_manifest, source_images
 from utils.cli import run
@@ -69,13 +69,16 @@ def prepare(
     def digest(image: SourceImage) -> str:
         return stamps.source_digest(image, read=verify)
 
-    if not verify and Preparation(images, store, kinds, stamps, digest).is_whole:
+    before = folder_stamps(store, kinds)
+    work = Preparation(images, store, kinds, stamps, digest, verify=verify)
+    if work.is_whole:
         if stamps.changed:
             with suppress(UserError), locked(store / ".lock", wait=False):
                 stamps.save()
         return []
     with locked(store / ".lock", wait=True):
-        work = Preparation(images, store, kinds, stamps, digest, verify=verify)
+        if folder_stamps(store, kinds) != before:  # another process has prepared them, or some of them, meanwhile
+            work = Preparation(images, store, kinds, stamps, digest, verify=verify)
         for path in work.damaged if progress else ():
             print(f"{path}: missing, cut short or altered; made again", file=sys.stderr)
         tasks = [Task(*todo, store) for todo in work.todo]

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.codecs import parse
-from data.stamps import Stamps, digest_of, stamp_of
+from data.stamps import Stamp, Stamps, digest_of, stamp_of
 from data.store import SourceImage, StoreError, leaf, manifest_bytes, map_path, read_manifest
 from utils.files import remove_temporaries, sha256_of, write_atomically
 
@@ -57,7 +57,7 @@ class MapCheck:
         return sound
 
     def _is_as_recorded(self, path: Path, record: Record) -> bool:
-        stamp, key = stamp_of(path), str(path.relative_to(self.store))
+        stamp, key = stamp_of(path), map_key(self.store, path)
         if "map_sha256" not in record:  # of a store that an older version has made
             return True
         if stamp[0] != record["map_bytes"]:
@@ -140,7 +140,7 @@ class Preparation:
         """The map of an image is there. One process does this, under the store's lock."""
         folder = leaf(self.store, *kind)
         path = map_path(folder, name)
-        self.stamps.note_map(str(path.relative_to(self.store)), stamp_of(path))
+        self.stamps.note_map(map_key(self.store, path), stamp_of(path))
         with (folder / _JOURNAL).open("ab") as journal:
             journal.write(b"\n" + json.dumps([name, record]).encode())  # in front: the line before may be cut short
         self._records[kind][name] = record
@@ -159,6 +159,21 @@ class Preparation:
                 for name in (_PARTIAL, _JOURNAL):
                     (folder / name).unlink(missing_ok=True)
         self.stamps.save()
+
+
+def map_key(store: Path, path: Path) -> str:
+    """The path of a map in its store. (`relative_to` takes longer than all else that is asked of a map.)"""
+    return str(path)[len(str(store)) + 1 :]
+
+
+def folder_stamps(store: Path, kinds: list[Kind]) -> list[Stamp | None]:
+    """What the records of folders look like: equal to what they were, nobody has worked there meanwhile."""
+    stamps: list[Stamp | None] = []
+    for kind in kinds:
+        for name in ("manifest.json", _PARTIAL, _JOURNAL):
+            path = leaf(store, *kind) / name
+            stamps.append(stamp_of(path) if path.exists() else None)
+    return stamps
 
 
 def _is_current(image: SourceImage, record: Record | None, digest: Callable[[SourceImage], str]) -> bool:

@@ -83,8 +83,11 @@ def leaf(store: Path, scale: int, spec: str) -> Path:
 
 
 def map_path(folder: Path, name: str) -> Path:
-    """Where the pixels of one image lie in a leaf folder."""
-    return folder / f"{name}.npy"
+    """Where the pixels of one image lie in a leaf folder.
+
+    What is not UTF-8 in a name is escaped: torch, which maps the file, takes no other.
+    """
+    return folder / f"{name.encode('utf-8', 'backslashreplace').decode()}.npy"
 
 
 def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
@@ -95,9 +98,10 @@ def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
     """
     path = folder / name
     try:
-        manifest = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        manifest = json.loads(data)
         manifest["images"].items()
-        if manifest["format"] > 1 and manifest.pop("check") != _check_of(manifest):
+        if manifest["format"] > 1 and data != _with_check(data.rpartition(_CHECK)[0]):
             raise ValueError("altered: its checksum is another")
     except FileNotFoundError:
         return None
@@ -106,19 +110,22 @@ def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
     return manifest
 
 
+_CHECK = b',\n"check": "'
+
+
 def manifest_bytes(manifest: dict) -> bytes:
-    """A manifest as `read_manifest` reads it back: JSON with a line for each image, and a checksum of it all.
+    """A manifest as `read_manifest` reads it back: JSON with a line for each image, and a checksum of all before it.
 
     Names that are not UTF-8 (from old archives) stand there escaped, as all that is not ASCII.
     """
-    about = {key: value for key, value in manifest.items() if key != "images"} | {"check": _check_of(manifest)}
-    head = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items())
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(record)}" for name, record in manifest["images"].items())
-    return f'{{{head},\n"images": {{\n{lines}\n}}}}\n'.encode()
+    about = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in manifest.items() if key != "images"]
+    images = [f"{json.dumps(name)}: {json.dumps(record)}" for name, record in manifest["images"].items()]
+    head, lines = ",\n".join(about), ",\n".join(images)
+    return _with_check(f'{{{head},\n"images": {{\n{lines}\n}}'.encode())
 
 
-def _check_of(manifest: dict) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+def _with_check(text: bytes) -> bytes:
+    return text + _CHECK + hashlib.sha256(text).hexdigest().encode() + b'"}\n'
 
 
 def open_map(path: Path) -> np.ndarray:
@@ -144,8 +151,18 @@ def open_map(path: Path) -> np.ndarray:
         raise StoreError(f"{path}: not a map of pixels ({error}); remove it and prepare again") from None
     if fortran or dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or size != start + int(np.prod(shape)):
         raise StoreError(f"{path}: not a whole uint8 height×width×3 map; remove it and prepare again")
+    if not _is_utf8(str(path)):
+        raise StoreError(f"{path}: cannot be mapped, the path is not UTF-8; name another store (data.train.prepared)")
     # torch closes the descriptor once the file is mapped; shared=False: private, the file is opened read-only.
     flat = from_file(str(path), shared=False, size=size, dtype=uint8).numpy()
     pixels = flat[start:].reshape(shape)
     pixels.flags.writeable = False
     return pixels
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class RunFolder:
 
     def iterations(self) -> list[int]:
         """Iterations of which there is a checkpoint, ascending."""
-        return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if path.stem.isdigit())
+        return sorted(_numbered(self.checkpoints, ".pt"))
 
     def checkpoint(self, iteration: int) -> Path:
         """Where the checkpoint of an iteration lies."""
@@ -102,10 +103,16 @@ class RunFolder:
             write_atomically(self.folder / "best" / f"{iteration:08d}.safetensors", weights)
         if int(ranking[0][1]) == iteration:
             write_atomically(self.best, weights)
-        for path in (self.folder / "best").glob("*.safetensors"):
-            if int(path.stem) not in kept:
+        for number, path in _numbered(self.folder / "best", ".safetensors").items():
+            if number not in kept:
                 path.unlink()
         return ranking
+
+
+def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
+    """The files that are named by their iteration, as we name them; others in the folder are their owner's."""
+    found = {path: re.fullmatch(r"[0-9]{8,18}", path.stem) for path in folder.glob(f"*{suffix}")}
+    return {int(match[0]): path for path, match in found.items() if match is not None}
 
 
 def weights_of(generator: nn.Module, experiment: str, stage: str, iteration: int) -> bytes:

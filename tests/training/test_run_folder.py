@@ -125,3 +125,12 @@ def test_leftovers_of_killed_writers_are_removed(folder):
     leftover.write_bytes(b"half")
     folder.make()
     assert not leftover.exists() and folder.iterations() == []
+
+
+def test_files_of_the_users_own_are_left_alone(folder):
+    own = [folder.checkpoints / "copy.pt", folder.checkpoints / "2².pt", folder.folder / "best" / "mine.safetensors"]
+    for path in own:
+        path.write_bytes(b"mine")
+    folder.save(state(1), keep=2, keep_every=None)
+    folder.save_best(b"weights", 1, [[20.0, 1]], keep=1)
+    assert folder.iterations() == [1] and all(path.read_bytes() == b"mine" for path in own)
