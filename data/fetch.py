@@ -20,6 +20,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -121,12 +122,11 @@ class _Part:
     def restart(self, headers: http.client.HTTPMessage, total: int | None) -> None:
         """Empty the file, then note what comes: in this order no old byte can stand under a new note."""
         self.discard()
-        with self.path.open("xb", opener=_never_through_a_link):
-            pass
+        _open_own(self.path, os.O_EXCL).close()
         for header in ("ETag", "Last-Modified"):
             if total is not None and _strong(headers.get(header)):
                 note = {"url": self.url, "header": header, "validator": headers[header], "total": total}
-                with self.note.open("xb", opener=_never_through_a_link) as file:
+                with _open_own(self.note, os.O_EXCL) as file:
                     file.write(json.dumps(note).encode())
                 return
 
@@ -141,9 +141,9 @@ class _Part:
         self.note.unlink(missing_ok=True)
 
 
-def _never_through_a_link(path: str, flags: int) -> int:
-    """For `open`: in a folder that others can write a link may lie under a name that they can guess."""
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+def _open_own(path: Path, flags: int) -> BinaryIO:
+    """A file to write, never through a link: where others can write, one may lie under a name that they can guess."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o666), "wb")
 
 
 def _transfer(part: _Part, copies: int, most: int) -> None:
@@ -173,7 +173,7 @@ def _transfer(part: _Part, copies: int, most: int) -> None:
             leave=False,
         )
         since, fresh = monotonic(), 0
-        with part.path.open("ab", opener=_never_through_a_link) as file, bar:
+        with _open_own(part.path, os.O_APPEND) as file, bar:
             while chunk := _read(response):
                 if total is None and (have + len(chunk)) // SPARE > have // SPARE:
                     _check_spare(part)
