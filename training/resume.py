@@ -119,7 +119,7 @@ def _announced(state: dict[str, Any], options: TrainOptions, position: int, wher
             key = line.partition(": ")[0]
             stage = _STAGE.match(key)
             over = _OF_THE_BEGINNING.fullmatch(key) or (stage is not None and int(stage[1]) < position)
-            print(f"changed since{', too late for this run' if over else ''}: {line}", file=sys.stderr)
+            print(("changed since, too late for this run: " if over else "changed since: ") + line, file=sys.stderr)
     return state
 
 
