@@ -9,6 +9,7 @@ command, with the start of Python and the imports of torch, which `--images 2` t
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -36,11 +37,13 @@ def write_crops(folder: Path, count: int) -> None:
         write_png(folder / f"{number:06d}.png", np.ascontiguousarray(photo[top : top + SIDE, left : left + SIDE]))
 
 
-def seconds(*command: str) -> float:
-    """How long a command of ours takes; raises where it fails."""
-    started = time.monotonic()
+def timed(what: str, *command: str) -> None:
+    """Run a command of ours and print how long it takes; raises where it fails."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - started
+    spent, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{what:32}{spent:8.1f} s, of the CPU {cpu:8.1f} s", flush=True)
 
 
 def main() -> int:
@@ -57,12 +60,12 @@ def main() -> int:
         prepare = ["-m", "data.prepare", "--options", str(options)]
         train = ["train.py", "--options", str(options), f"data.validation.0.hr={few}"]
         print(f"{arguments.images:,} images of {SIDE}×{SIDE}")
-        print(f"prepare                        {seconds(*prepare):8.1f} s", flush=True)
-        print(f"prepare again                  {seconds(*prepare):8.1f} s", flush=True)
-        print(f"train one iteration            {seconds(*train):8.1f} s", flush=True)
+        timed("prepare", *prepare)
+        timed("prepare again", *prepare)
+        timed("train one iteration", *train)
         write_png(folder / "crops" / "000000.png", np.zeros((SIDE, SIDE, 3), np.uint8))
-        print(f"prepare after one image changed{seconds(*prepare):8.1f} s", flush=True)
-        print(f"prepare --verify               {seconds(*prepare, '--verify'):8.1f} s", flush=True)
+        timed("prepare after one image changed", *prepare)
+        timed("prepare --verify", *prepare, "--verify")
     return 0
 
 

@@ -1,5 +1,6 @@
 """What goes wrong around a training ends it with one line: memory, disk, loader processes, files of the store."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -12,9 +13,12 @@ import torch
 
 from benchmarks.soak import ROOT, experiment, finish, start, write_photos
 from data.prepare import prepare_for
+from training.experiment import run_experiment
 from training.faults import explain
 from training.options import TrainOptions
 from training.run_folder import RunFolder, read_checkpoint
+from training.trainer import Trainer
+from utils.errors import UserError
 from utils.options import load
 
 # `train.py` with a limit set once everything is imported, which takes memory of its own.
@@ -175,3 +179,26 @@ def test_the_norm_of_gradients_is_logged_with_and_without_clipping(photos, tmp_p
         values = dict(part.split() for part in line.partition("iteration 1: ")[2].split(", "))
         norms.append([float(values["grad_norm"]), float(values["grad_norm_d"])])
     assert norms[0] == pytest.approx(norms[1], rel=1e-4) and min(norms[0]) > 0
+
+
+def test_a_log_that_cannot_be_opened_is_named(photos, tmp_path):
+    options = load(experiment("supervised", tmp_path / "a", photos, 1), TrainOptions, ["data.train.workers=0"])
+    log = options.folder / "stage0" / "train.log"
+    log.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"iteration 1: .*train\.log: Is a directory; no checkpoint was saved yet"):
+        run_experiment(options, None)
+
+
+def test_a_disk_that_is_full_when_the_log_is_closed_does_not_hide_what_went_wrong(photos, tmp_path, monkeypatch):
+    options = load(experiment("supervised", tmp_path / "a", photos, 1), TrainOptions, ["data.train.workers=0"])
+
+    def fail(*_):
+        raise UserError("what went wrong")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Trainer, "iterate", fail)
+    monkeypatch.setattr(logging.FileHandler, "close", full)
+    with pytest.raises(UserError, match="what went wrong"):
+        run_experiment(options, None)
