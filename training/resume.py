@@ -65,7 +65,8 @@ def starting_point(
         finished = state["iteration"] >= stage.iterations
         if finished and say:
             _mend_last(options, folder, state)
-        if finished and is_validated(state) and position + 1 < len(folders):
+        validated = not options.data.validation or state.get("validated", state["iteration"]) == state["iteration"]
+        if finished and validated and position + 1 < len(folders):
             return position + 1, None
         return position, _announced(state, options, position, str(folder.checkpoint(state["iteration"])), say)
     if say:
@@ -86,11 +87,6 @@ def _named(
     if newer:  # the next `--resume auto` would take it up again
         raise UserError(f"{resume}: {newer[0]} is newer; move it away, or choose another `name` to branch off")
     return position, _announced(state, options, position, resume, say)
-
-
-def is_validated(state: dict[str, Any]) -> bool:
-    """Whether the validation that a finished stage ends with is part of the checkpoint's ranking."""
-    return state.get("validated", state["iteration"]) == state["iteration"]
 
 
 def _mend_last(options: TrainOptions, folder: RunFolder, state: dict[str, Any]) -> None:
