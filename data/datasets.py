@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
-import os
 import signal
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from data.codecs import Codec, parse
 from data.options import TrainDataOptions
@@ -19,6 +18,7 @@ from data.quantisation import UNKNOWN, Steps, steps_of
 from data.resize import imresize
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
+from utils.cores import usable_cores
 
 BLOCK = 16  # pixels: the largest period of a codec's block grid met here (JPEG 4:2:0, WebP macroblocks)
 
@@ -169,7 +169,7 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
     """Batches in the sampler's order. Workers hold no state: any number gives the same stream."""
     workers = dataset.options.workers
     if workers is None:
-        workers = max(1, min(4, len(os.sched_getaffinity(0)) - 1))
+        workers = max(1, min(4, usable_cores() - 1))
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -183,7 +183,15 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
 
 
 def _as_drawn(batch: Batch) -> Batch:
-    return batch  # __getitems__ has stacked it already
+    """The batch, which `__getitems__` has stacked already; out of a worker by shared memory.
+
+    torch would share it in a thread of the worker, where an error (a small /dev/shm) is printed and the batch is lost:
+    the training would wait for it for ever.
+    """
+    if get_worker_info() is not None:
+        for tensor in batch.values():
+            tensor.share_memory_()
+    return batch
 
 
 @atexit.register

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from data.datasets import image_names
-from data.records import is_prepared
+from data.prepare import check_store, is_prepared
 from data.store import source_images
 from evaluation.complexity import flops
 from models import count_parameters
-from training.experiment import load_init, starting_generator
+from training.experiment import check_validation, load_init, starting_generator
 from training.memory import stage_memory
 from training.options import TrainOptions
 from training.recipes import RECIPES
@@ -36,11 +36,16 @@ def check(options: TrainOptions) -> int:
         raise UserError(f"{small[0]}: smaller than a patch ({len(small)} images are); lower data.train.patch_size")
     for stage in options.stages:
         items = Validator(options.data.validation, scale, stage.validation, runtime).items
+    check_validation(options, 0, runtime)
     generator = starting_generator(options)
     load_init(generator, options.stages[0])
     patch = train.patch_size
-    kinds = [(0, "none"), *((scale, spec) for spec in ("none", *train.compressions))]
-    prepared = not images or is_prepared(images, train.store, kinds if train.compress == "ahead" else kinds[:2])
+    specs = train.compressions if train.compress == "ahead" else ["none"]
+    if images:
+        prepared = is_prepared(images, train.store, scale, specs)
+    else:
+        check_store(train.store, scale, specs)
+        prepared = True
     print(to_yaml(options))
     print(f"device       {runtime.device}, {runtime.ranks} process(es), {options.runtime.precision}")
     print(f"generator    {type(generator).__name__} ×{scale}, {count_parameters(generator):,} parameters")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from training.board import Board
 from training.validation import Validation
 
 
@@ -27,8 +28,6 @@ class Progress:
         self.bar = self.board = None
         if not enabled:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
         self.terminal = sys.stderr.isatty()
         self.log = logging.getLogger(f"training.{folder}")
         self.log.setLevel(logging.INFO)
@@ -37,7 +36,7 @@ class Progress:
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.log.handlers = [file]
         # Points after a resumed iteration were written by the run that was stopped: they are drawn anew.
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self.board = Board(folder / "tensorboard", purge_step=start + 1)
         self.bar = tqdm(
             total=iterations, initial=start, desc=title, unit="it", disable=not self.terminal, mininterval=0.5
         )
@@ -59,7 +58,8 @@ class Progress:
         if not self.enabled:
             return
         for name, value in values.items():
-            self.board.add_scalar(f"train/{name}", value, iteration)
+            self.board.scalar(f"train/{name}", value, iteration)
+        self.board.flush()
         text = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
         self.log.info(f"iteration {iteration}: {text}")
         if self.terminal:
@@ -80,20 +80,22 @@ class Progress:
                 f"({validation.before_name} {_figures(score.before)})"
             )
             for metric, value in score.restored.items():
-                self.board.add_scalar(f"{metric}/{name}/{compression}", value, iteration)
+                self.board.scalar(f"{metric}/{name}/{compression}", value, iteration)
         for (name, compression), pictures in validation.pictures.items():
             row = np.concatenate(pictures, axis=1)
-            self.board.add_image(f"{name}/{compression}", row, iteration, dataformats="HWC")
+            self.board.image(f"{name}/{compression}", row, iteration)
         self.board.flush()
 
     def close(self) -> None:
         """Flush and close."""
         if self.enabled:
             self.bar.close()
-            with suppress(OSError):  # a full disk: what it could not take was said when it was written
+            # A full disk: what it could not take was said when it was written.
+            with suppress(OSError):
                 self.board.close()
             for handler in self.log.handlers:
-                handler.close()
+                with suppress(OSError):
+                    handler.close()
 
 
 class _LogFile(logging.FileHandler):

@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_leftovers_of_killed_writers_are_removed(folder):
-    leftover = folder.checkpoints / ".00000001.pt.123.tmp"
+    leftover = folder.checkpoints / ".0123456789abcdef.tmp"
     leftover.write_bytes(b"half")
     folder.make()
     assert not leftover.exists() and folder.iterations() == []

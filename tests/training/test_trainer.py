@@ -51,7 +51,10 @@ def test_a_signal_finishes_the_iteration_saves_and_sets_the_status(photos, tmp_p
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_stops_as_well(photos, tmp_path, number):
-    """Ctrl-C in a terminal reaches the loader's workers too; they must not leave before the iteration is done."""
+    """Ctrl-C in a terminal reaches the loader's workers too; they must not leave before the iteration is done.
+
+    A launcher hands it on once more, a moment later.
+    """
     options = experiment("supervised", tmp_path / "a", photos, 100_000, checkpoint={"every": 100_000}, log_every=1)
     command = [sys.executable, "train.py", "--options", str(options), "data.train.workers=2"]
     process = subprocess.Popen(
@@ -64,6 +67,8 @@ def test_a_signal_to_the_whole_group_stops_as_well(photos, tmp_path, number):
         assert time.monotonic() < deadline, "no iteration within two minutes"
         time.sleep(0.05)
     os.killpg(process.pid, number)
+    time.sleep(0.05)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number and "Traceback" not in errors, errors
     assert len(stage(options).iterations()) == 1
