@@ -15,6 +15,7 @@ from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
 from training.runtime import Runtime
+from training.time_budget import TimeBudget
 from training.trainer import Stopped, Trainer
 from training.validation import Validator
 from utils.errors import UserError
@@ -50,6 +51,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         if first == 0 and state is None and options.stages[0].init is not None:
             load_init(starting_generator(options), options.stages[0])
         prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
+        budget = _budget(options, runtime, folders[:first], state)
         for position in range(first, len(options.stages)):
             stage = options.stages[position]
             # Same start for every process and every resume; recipes draw random numbers for weights alone.
@@ -66,7 +68,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
             runtime.accelerator.wait_for_everyone()
             clean_lr = RECIPES[stage.recipe.type].needs_clean_lr
             dataset = PatchDataset(options.data.train, options.generator.scale, options.seed, clean_lr=clean_lr)
-            trainer = Trainer(options, position, generator, dataset, folders[position], runtime)
+            trainer = Trainer(options, position, generator, dataset, folders[position], runtime, budget)
             if state is not None:
                 trainer.load_state(state)
                 state = None
@@ -77,6 +79,16 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
                 return 128 + stopped.signal
     runtime.close()
     return 0
+
+
+def _budget(options: TrainOptions, runtime: Runtime, done: list[RunFolder], state: dict | None) -> TimeBudget | None:
+    """The run's clock, where it has one; at the time that the stages that are `done` have spent (`state` has its own)."""
+    if options.runtime.minutes is None:
+        return None
+    budget = TimeBudget(options.runtime.minutes, [stage.iterations for stage in options.stages], runtime)
+    if done and state is None and (before := done[-1].newest()[0]) is not None and before.get("budget") is not None:
+        budget.resume(before["budget"], len(done) - 1)
+    return budget
 
 
 def starting_generator(options: TrainOptions) -> Generator:
@@ -135,7 +147,8 @@ def _starting_point(
         if state is None:
             continue
         iteration = state["iteration"]
-        done = iteration >= options.stages[position].iterations and folders[position].last.is_file()
+        place = iteration if state.get("budget") is None else state["budget"]["place"]
+        done = place >= options.stages[position].iterations and folders[position].last.is_file()
         if done and position + 1 < len(folders):
             return position + 1, None
         where = str(folders[position].checkpoint(iteration))

@@ -24,6 +24,7 @@ from training.recipe import Batch
 from training.recipes import RECIPES
 from training.run_folder import CheckpointError, RunFolder
 from training.runtime import Runtime
+from training.time_budget import TimeBudget
 from training.validation import Validator
 from utils.errors import UserError
 from utils.files import write_atomically
@@ -31,6 +32,10 @@ from utils.options import to_yaml
 
 STOP_CHECK = 10
 """With several processes, iterations between agreeing on whether one of them was told to stop."""
+
+
+_FAR = 1 << 48
+"""Samples from one stage of a run that ends by the clock to the next: more than it can take."""
 
 
 class Stopped(Exception):
@@ -46,6 +51,9 @@ class Trainer:
 
     Learning rates and samples are functions of the iteration, so the state is weights, optimisers and counters.
 
+    Args:
+        budget: the run's clock, where it ends by the clock.
+
     Raises:
         UserError: a batch that the processes cannot share, unreadable images, perceptual weights that are missing.
     """
@@ -58,12 +66,18 @@ class Trainer:
         dataset: PatchDataset,
         folder: RunFolder,
         runtime: Runtime,
+        budget: TimeBudget | None = None,
     ):
         self.options, self.stage = options, options.stages[position]
         self.generator, self.dataset, self.folder, self.runtime = generator, dataset, folder, runtime
         self.iteration = 0
+        self.position, self.budget = position, budget
+        if budget is not None:
+            budget.begin(position)
         # A stage goes on where the one before it ended: it does not meet the same patches in the same order again.
         self.first_sample = sum(stage.iterations * stage.batch_size for stage in options.stages[:position])
+        if budget is not None:  # nobody knows how many samples the stages before took
+            self.first_sample = position * _FAR
         self.ranking: list[list[float]] = []
         if self.stage.batch_size % (self.stage.accumulate * runtime.ranks):
             raise UserError(
@@ -81,6 +95,11 @@ class Trainer:
         self.first_bad = torch.full((), -1, dtype=torch.long, device=runtime.device)
         self.sums: dict[str, Tensor] = {}
 
+    @property
+    def place(self) -> int:
+        """What schedules and `every` go by: the iteration, or with a budget the place that the time has reached."""
+        return self.iteration if self.budget is None else self.budget.place
+
     # ------------------------------------------------------------------------------------------------- the loop
 
     def run(self) -> None:
@@ -93,7 +112,12 @@ class Trainer:
         """
         stage = self.stage
         progress = Progress(
-            self.folder.folder, stage.name, self.iteration, stage.iterations, enabled=self.runtime.is_main
+            self.folder.folder,
+            stage.name,
+            self.iteration,
+            stage.iterations,
+            enabled=self.runtime.is_main,
+            place=self.place,
         )
         try:
             with _signals() as received:
@@ -109,34 +133,51 @@ class Trainer:
 
     def _loop(self, progress: Progress, received: list[int]) -> None:
         stage = self.stage
+        if self.budget is not None and self.budget.ending is None:
+            with self._timed_ending():
+                self._validate(progress)
         batches = self.batches()
         since, clock = self.iteration, time.monotonic()
-        while self.iteration < stage.iterations:
+        while (before := self.place) < stage.iterations:
             self.iterate([next(batches) for _ in range(stage.accumulate)])
-            progress.step()
-            last = self.iteration == stage.iterations
+            progress.step(self.place)
+            last = self.place == stage.iterations
             stop = self._agreed_stop(received)
-            if last or stop or self.iteration % stage.log_every == 0:
+            if last or stop or self._due(stage.log_every, before):
                 self._check_finite()
                 rate = (self.iteration - since) * stage.batch_size / (time.monotonic() - clock)
                 means = {**self._means(self.iteration - since), **self._gradient_norms()}
                 progress.scalars(self.iteration, {**means, "images_per_second": rate})
                 since, clock = self.iteration, time.monotonic()
-            if last or (self.iteration % stage.validation.every == 0 and not stop):
-                self._validate(progress)
+            if last or (self._due(stage.validation.every, before) and not stop):
+                with self._timed_ending():
+                    self._validate(progress)
                 since, clock = self.iteration, time.monotonic()
                 self.sums = {}
-            if last or stop or self.iteration % stage.checkpoint.every == 0:
+            if last or stop or self._due(stage.checkpoint.every, before):
                 self._save()
             if stop:
                 progress.say(f"stopped by {signal.Signals(stop).name} after iteration {self.iteration}, saved")
                 raise Stopped(stop)
 
+    def _due(self, every: int, before: int) -> bool:
+        """Whether what happens `every` so many iterations happens now; `before` is the place before the iteration."""
+        return self.place // every > before // every
+
+    @contextmanager
+    def _timed_ending(self) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        if self.budget is not None:
+            self.budget.after_ending(time.monotonic() - start)
+
     def iterate(self, micro_batches: list[Batch]) -> None:
         """One iteration: the recipe's, what is noted of it, the EMA."""
-        self.recipe.set_iteration(self.iteration)
+        self.recipe.set_iteration(self.place)
         terms = self.recipe.iteration(micro_batches)
         self.iteration += 1
+        if self.budget is not None:
+            self.budget.after_iteration(self.iteration)
         self._note(terms)
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
@@ -146,7 +187,7 @@ class Trainer:
         stage = self.stage
         sampler = IterationSampler(
             self.iteration,
-            stage.iterations,
+            stage.iterations if self.budget is None else _FAR // stage.batch_size,
             stage.batch_size,
             stage.accumulate,
             self.runtime.rank,
@@ -230,7 +271,8 @@ class Trainer:
             first = torch.where(first == torch.iinfo(torch.long).max, -1, first)
         if (iteration := int(first)) < 0:
             return
-        factor = self.stage.schedule.factor(iteration - 1, self.stage.iterations)
+        at = iteration - 1 if self.budget is None else self.place
+        factor = self.stage.schedule.factor(at, self.stage.iterations)
         raise UserError(
             f"the loss or the weights were not finite at iteration {iteration} of stage {self.stage.name!r} "
             f"(learning rate {self.stage.optimizer.lr * factor:g}); {self._last_good()}; "
@@ -290,6 +332,7 @@ class Trainer:
             "ranking": self.ranking,
             "ranked_by": self.stage.validation.ranking,
             "options": to_yaml(self.options),
+            "budget": None if self.budget is None else self.budget.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -316,6 +359,8 @@ class Trainer:
                 "resume with the options it was made with"
             ) from None
         self.iteration = state["iteration"]
+        if self.budget is not None and state.get("budget") is not None:
+            self.budget.resume(state["budget"], self.position)
         # Scores of another kind say nothing about those to come: the best are found anew from here.
         comparable = state.get("ranked_by", "psnr_y") == self.stage.validation.ranking
         self.ranking = [list(entry) for entry in state["ranking"]] if comparable else []
