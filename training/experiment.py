@@ -82,7 +82,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
 
 
 def _budget(options: TrainOptions, runtime: Runtime, done: list[RunFolder], state: dict | None) -> TimeBudget | None:
-    """The run's clock, where it has one; at the time that the stages that are `done` have spent (`state` has its own)."""
+    """The run's clock, if it has one, at the time that the stages `done` have spent (a `state` says its own)."""
     if options.runtime.minutes is None:
         return None
     budget = TimeBudget(options.runtime.minutes, [stage.iterations for stage in options.stages], runtime)
