@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import soak
-from benchmarks.accept.results import Row, judged, not_applicable
+from benchmarks.accept.results import Row, judged, no_time, not_applicable
 from benchmarks.accept.step import Context
 from models.checkpoints import read_state
 from training.run_folder import RunFolder
@@ -25,11 +25,14 @@ ITERATIONS = 6
 
 def one_process(context: Context) -> Iterator[Row]:
     """`train.py` under torchrun with one process (NCCL on CUDA, gloo on the CPU) against one without."""
-    yield _training(context, 1)
+    yield _training(context, 1) if context.room_for_processes(3) else no_time()
 
 
 def two_on_one_device(context: Context) -> Iterator[Row]:
     """Two processes share the device by gloo, each with half of a batch, against one with the whole: SGD, 3 steps."""
+    if not context.room_for_processes(3):
+        yield no_time()
+        return
     start = time.monotonic()
     script = ["-m", "benchmarks.accept.two_processes"]
     done = _run([*LAUNCH, "2", *script, context.device.type], 60 + 4 * context.seconds)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.accept.results import Row
 from benchmarks.accept.step import Context
-from benchmarks.accept.workloads import ROOT, STAGES, workloads
+from benchmarks.accept.workloads import GFLOPS, ROOT, STAGES, workloads
 from training.options import TrainOptions
 from utils.options import load
 
@@ -21,13 +21,13 @@ def schedules(context: Context) -> Iterator[Row]:
         title, _, name = row["case"].partition(": ")
         if row["step"] == "training" and "images/s" in row["values"]:
             rates.setdefault(title, {})[name] = row["values"]["images/s"]
-    papers, made = ({w.title: w for w in workloads(context, full)} for full in (True, context.full))
+    made = {workload.title: workload for workload in workloads(context.shared, context.full)}
     for title, (file, position) in STAGES.items():
         paper = load(ROOT / "options" / file, TrainOptions).stages[position]
         if title not in rates:
             yield Row(title, {"iterations": paper.iterations}, verdict="not run", note="its speed was not measured")
             continue
-        larger = 1.0 if context.full else papers[title].operations() / made[title].operations()
+        larger = 1.0 if context.full else 1e9 * GFLOPS[title] / made[title].operations()
         best = max(rates[title], key=rates[title].get)
 
         def hours(name: str, title: str = title, paper=paper, larger: float = larger) -> float:

@@ -39,7 +39,8 @@ def _verdict(steps: Sequence[Step], rows: Sequence[Row], finished: bool) -> list
         return [f"**Not accepted: {count['failed']} of {checks} checks failed.**", "", *failed]
     if unrun:
         return [f"**Not finished: {checks} checks passed; no time was left for {', '.join(unrun)}.**"]
-    return [f"**Accepted: all {checks} checks passed.**"]
+    rest = f"; {count['not run']} were not run" if count["not run"] else ""
+    return [f"**Accepted: all {checks} checks passed{rest}.**"]
 
 
 def _headlines(rows: Sequence[Row]) -> list[str]:

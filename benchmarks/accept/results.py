@@ -35,6 +35,11 @@ def not_applicable(case: str, why: str) -> Row:
     return Row(case, {}, "not applicable", why)
 
 
+def no_time() -> Row:
+    """A step that cannot even begin in its time."""
+    return Row("all", verdict="not run", note="its processes alone would take longer than its time")
+
+
 def shown(value: Any) -> str:
     """A value as a table shows it: four figures of a number, – for none."""
     if value is None:

@@ -122,6 +122,7 @@ class _Worker:
 
 def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:
     """The worker: steps from the pipe, rows into it; what anything prints goes to the log."""
+    started = time.monotonic()
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who kills
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before cuBLAS wakes; for `deterministic`
@@ -130,10 +131,12 @@ def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:
         os.dup2(log.fileno(), stream.fileno())
     import torch
 
+    import training.experiment  # noqa: F401 — what a training process loads, for the time that it takes
     from benchmarks.accept.machine import describe, responds
 
     device = torch.device(settings.device)
     pipe.send(("machine", describe(device)))
+    starting = time.monotonic() - started
     while True:
         try:
             step, seconds, earlier = pipe.recv()
@@ -143,7 +146,7 @@ def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:
         own.mkdir(exist_ok=True)
         print(f"\n== {step.name}", flush=True)
         try:
-            for row in step.run(Context(device, settings.golden, own, seconds, earlier)):
+            for row in step.run(Context(device, settings.golden, own, seconds, earlier, starting)):
                 pipe.send(("row", row))
         except Exception as error:
             traceback.print_exc()

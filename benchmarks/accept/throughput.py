@@ -22,7 +22,7 @@ from benchmarks.accept.machine import (
 from benchmarks.accept.released_way import released_way
 from benchmarks.accept.results import Row
 from benchmarks.accept.step import Context
-from benchmarks.accept.workloads import Workload, eager, workloads
+from benchmarks.accept.workloads import GFLOPS, Workload, eager, workloads
 from data.datasets import PatchDataset
 from data.prepare import prepare_for
 from training.experiment import starting_generator
@@ -78,8 +78,8 @@ def training(context: Context) -> Iterator[Row]:
     """Images a second, TFLOP/s and their share of the matrix product's, peak memory and --check's estimate of it."""
     peak = {row["case"].rpartition(", ")[2]: row["values"]["TFLOP/s"] for row in context.earlier
             if row["step"] == "peaks" and row["case"].startswith("matrix")}  # fmt: skip
-    made, ways = workloads(context, context.full), ways_here(context)
-    operations: dict[str, int] = {}
+    made, ways = workloads(context.shared, context.full), ways_here(context)
+    operations: dict[str, float] = {}
     base: dict[str, float] = {}
     cases = [(workload, name) for name in ways for workload in made]
     slowest: dict[bool, float] = {}
@@ -94,7 +94,8 @@ def training(context: Context) -> Iterator[Row]:
         start = time.monotonic()
         try:
             if workload.title not in operations:
-                operations[workload.title] = workload.operations()
+                counted = 1e9 * GFLOPS[workload.title] if context.full else workload.operations()
+                operations[workload.title] = counted
             seconds = max(0.2, 0.3 * context.left() / (len(cases) - number))
             rate, memory = _measured(workload, ways[name], context.device, seconds)
         except Exception as error:  # one way that cannot be (a compiler, memory) is not the end of the others
@@ -134,7 +135,7 @@ def beside_the_released_way(context: Context) -> Iterator[Row]:
         title, _, name = row["case"].partition(": ")
         if row["step"] == "training" and "images/s" in row["values"] and not WAYS[name].get("compile"):
             best[title] = max(best.get(title, (0.0, BASE)), (row["values"]["images/s"], name))
-    made, longest = workloads(context, context.full), 0.0
+    made, longest = workloads(context.shared, context.full), 0.0
     for number, workload in enumerate(made):
         if longest > context.left():
             yield Row(workload.title, verdict="not run", note="no time was left")
@@ -162,7 +163,9 @@ def loader_wait(context: Context) -> Iterator[Row]:
     for name in ("astronaut", "coffee", "chelsea"):
         write_png(photos / f"{name}.png", getattr(skimage.data, name)())
     chosen = [
-        workload for workload in workloads(context, context.full) if workload.title in ("CISRNet ×2, coarse", "RRDBNet")
+        workload
+        for workload in workloads(context.shared, context.full)
+        if workload.title in ("CISRNet ×2, coarse", "RRDBNet")
     ]
     for number, workload in enumerate(chosen):
         train = workload.options.data.train.model_copy(

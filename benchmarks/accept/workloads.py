@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.accept.golden_runs import random_vgg19
 from benchmarks.accept.plain_runtime import PlainRuntime
-from benchmarks.accept.step import Context
 from models import build_generator
 from training.memory import stage_memory
 from training.options import RuntimeOptions, StageOptions, TrainOptions
@@ -30,7 +30,14 @@ STAGES = {
     "RRDBNet": ("esrgan/rrdbnet_hevc37.yml", 0),
     "ESRGAN": ("esrgan/esrgan_hevc37.yml", 0),
 }
-"""The papers' stages: file below options/, position. ESRGAN's batch is the seed's there."""
+"""The papers' stages: file below options/, position."""
+GFLOPS = {
+    "CISRNet ×2, coarse": 1472.519, "CISRNet ×2, whole": 4316.390,
+    "CISRNet ×4, coarse": 1772.933, "CISRNet ×4, whole": 13148.405,
+    "CISR-PSI ×2, prior": 18.353, "CISR-PSI ×2, unfolding": 4943.939,
+    "RRDBNet": 4556.121, "ESRGAN": 6102.310,
+}  # fmt: skip
+"""Operations of one iteration of each, 10⁹, as `python -m benchmarks.accept.workloads` counts them: that takes time."""
 # Of networks, patches and batches on a CPU.
 SMALL = {
     "cisrnet": ["generator.num_feat=16", "generator.reduction=4", "generator.coarse_groups=1",
@@ -71,7 +78,9 @@ class Workload:
         return recipe, {name: images.to(runtime.device, memory_format=runtime.layout) for name, images in batch.items()}
 
     def operations(self) -> int:
-        """Floating-point operations of one iteration, backward passes among them, counted without computing."""
+        """Floating-point operations (2 per multiply-add) of one iteration, backward passes among them: counted by
+        following it on the meta device, nothing is computed.
+        """
         with torch.device("meta"):
             recipe, batch = self.make(PlainRuntime(torch.device("meta")))
             with FlopCounterMode(display=False) as counter:
@@ -85,9 +94,11 @@ def eager(device: torch.device, **changes) -> RuntimeOptions:
     return RuntimeOptions(**{**plain, **changes})
 
 
-def workloads(context: Context, full: bool) -> list[Workload]:
-    """All of them, at the papers' sizes or small. VGG19's weights are random: speed does not depend on them."""
-    vgg = random_vgg19(context.folder, 1.0)
+def workloads(folder: Path, full: bool) -> list[Workload]:
+    """All of them, at the papers' sizes or small. VGG19's weights are random, a file in `folder`: speed does not depend
+    on them.
+    """
+    vgg = random_vgg19(folder, 1.0)
     made = []
     for title, (file, position) in STAGES.items():
         options = load(ROOT / "options" / file, TrainOptions)
@@ -104,3 +115,14 @@ def workloads(context: Context, full: bool) -> list[Workload]:
                 overrides += [f"stages.{position}.recipe.perceptual.layer=conv2_2"]
         made.append(Workload(title, load(ROOT / "options" / file, TrainOptions, overrides), position))
     return made
+
+
+def main() -> None:
+    """Print `GFLOPS` anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        for workload in workloads(Path(folder), full=True):
+            print(f'"{workload.title}": {workload.operations() / 1e9:.3f},', flush=True)
+
+
+if __name__ == "__main__":
+    main()
