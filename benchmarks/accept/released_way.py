@@ -1,7 +1,7 @@
 """An iteration as the released programs do it, beside ours: what the recipes' speed is judged by.
 
 Their loops are plain: networks in NCHW and float32 with torch's own defaults (cuDNN may use TF32, matrix products may
-not), Adam parameter by parameter, every loss read back with `.item()`; CISR-PSI with the non-local operator as its
+not), Adam as torch has it, not fused, every loss read back with `.item()`; CISR-PSI with the non-local operator as its
 formula reads, all similarities at once, and a backward pass for the step whose weight is 0.
 """
 

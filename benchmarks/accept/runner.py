@@ -117,7 +117,11 @@ class _Worker:
         self.process = self.pipe = None
 
     def close(self) -> None:
-        self.kill()
+        """Let the process end by itself: it reads that nothing more comes."""
+        if self.process is not None:
+            self.pipe.close()
+            self.process.join(10)
+            self.kill()
 
 
 def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:

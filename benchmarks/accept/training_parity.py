@@ -236,7 +236,7 @@ def _little_memory(device: torch.device) -> Iterator[None]:
         return
     used = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + more, before[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 3 * more, before[1]))  # addresses: stacks and arenas among them
     try:
         yield
     finally:
