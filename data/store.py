@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from data.download import name_of
+from data.packed import is_pack, unpacked
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import list_images
@@ -53,12 +54,15 @@ def source_images(folders: list[Path]) -> list[SourceImage]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder by name.
+    """The image files of a folder, or of a pack of images (data/packed.py), by name.
 
     Raises:
+        ArchiveError: a pack that is refused.
         StoreError: a missing folder that a command of ours makes, which is named.
         ImageError: another folder that is missing, or one that holds no images.
     """
+    if is_pack(folder):
+        return list_images(unpacked(folder))
     name = None if folder.exists() else name_of(folder)
     if name is not None:
         raise StoreError(f"{folder}: no such folder; `python -m data.download {name}` gets it")

@@ -38,7 +38,7 @@ class Batches:
     one batch ahead, beside the computation of the one before.
 
     Args:
-        iteration: the first one to have batches for; they end with the stage's last.
+        iterations: those to have batches for.
         first_sample: the sample that the stage's iteration 0 begins with.
         told_to_stop: asked while a batch is waited for; true ends the wait.
     """
@@ -47,7 +47,7 @@ class Batches:
         self,
         dataset: PatchDataset,
         stage: StageOptions,
-        iteration: int,
+        iterations: range,
         first_sample: int,
         runtime: Runtime,
         told_to_stop: Callable[[], bool] = lambda: False,
@@ -56,9 +56,8 @@ class Batches:
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._come: queue.SimpleQueue[Batch | Exception | None] = queue.SimpleQueue()
         share = runtime.rank, runtime.ranks
-        sampler = IterationSampler(
-            iteration, stage.iterations, stage.batch_size, stage.accumulate, *share, first_sample
-        )
+        first, last = iterations.start, iterations.stop
+        sampler = IterationSampler(first, last, stage.batch_size, stage.accumulate, *share, first_sample)
         loader = iter(training_loader(dataset, sampler, pin_memory=runtime.device.type == "cuda"))
         # The number of threads is each thread's own, once the main thread has settled its: asking for it does.
         torch.get_num_threads()

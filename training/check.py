@@ -54,9 +54,15 @@ def check(options: TrainOptions) -> int:
     print(f"train        {len(names)} images{megapixels}, {', '.join(train.compressions)}")
     print(f"store        {train.store} ({'prepared' if prepared else 'will be prepared when training starts'})")
     print(f"validation   {len(items)} image(s) × compression in {len(options.data.validation)} set(s)")
+    minutes, whole = options.runtime.minutes, sum(stage.iterations for stage in options.stages)
+    if minutes is not None:
+        print(f"time         {minutes:g} minutes for all stages, behind the preparation of the images")
     for position, stage in enumerate(options.stages):
         memory = stage_memory(options, position, runtime.ranks)
-        print(f"stage        {stage.name}: {stage.recipe.type}, {stage.iterations:,} iterations × {stage.batch_size}")
+        length = f"{stage.iterations:,} iterations"
+        if minutes is not None:
+            length = f"{minutes * stage.iterations / whole:.1f} minutes"
+        print(f"stage        {stage.name}: {stage.recipe.type}, {length} × {stage.batch_size}")
         print(
             f"             about {memory.total / 2**20:,.0f} MiB on a process: weights {memory.weights / 2**20:,.0f}, "
             f"gradients {memory.gradients / 2**20:,.0f}, optimiser {memory.optimizer / 2**20:,.0f}, "

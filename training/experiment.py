@@ -15,6 +15,7 @@ from training.resume import announce_images, starting_point
 from training.run_folder import RunFolder
 from training.runtime import Runtime
 from training.stopping import Stopped
+from training.time_budget import TimeBudget
 from training.trainer import Trainer
 from training.validation import Validator
 from utils.errors import UserError
@@ -52,6 +53,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
             load_init(starting_generator(options), options.stages[0])
         check_validation(options, first, runtime)
         prepare_for(options.data.train, options.generator.scale, progress=runtime.is_main)
+        budget = _budget(options, runtime, folders[:first], state)
         for position in range(first, len(options.stages)):
             stage = options.stages[position]
             # Same start for every process and every resume; recipes draw random numbers for weights alone.
@@ -66,7 +68,8 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
                 folders[position].make()
                 write_atomically(folders[position].folder / "options.yml", to_yaml(options).encode())
             runtime.accelerator.wait_for_everyone()
-            trainer = Trainer(options, position, generator, patches(options, position), folders[position], runtime)
+            dataset = patches(options, position)
+            trainer = Trainer(options, position, generator, dataset, folders[position], runtime, budget)
             if state is not None:
                 if runtime.is_main:
                     announce_images(state.get("images"), trainer.images)
@@ -109,6 +112,16 @@ def check_validation(options: TrainOptions, first: int, runtime: Runtime) -> Non
         if kind not in looked_at:
             validator.check(lambda: starting_generator(options))
             looked_at.add(kind)
+
+
+def _budget(options: TrainOptions, runtime: Runtime, done: list[RunFolder], state: dict | None) -> TimeBudget | None:
+    """The run's clock, if it has one, at the time that the stages `done` have spent (a `state` says its own)."""
+    if options.runtime.minutes is None:
+        return None
+    budget = TimeBudget(options.runtime.minutes, [stage.iterations for stage in options.stages], runtime)
+    if done and state is None and (before := done[-1].newest()[0]) is not None and before.get("budget") is not None:
+        budget.resume(before["budget"], len(done) - 1)
+    return budget
 
 
 def starting_generator(options: TrainOptions) -> Generator:

@@ -82,9 +82,9 @@ class Monitor:
             first = torch.where(first == torch.iinfo(torch.long).max, -1, first)
         if (iteration := int(first)) < 0:
             return
-        factor = self.stage.schedule.factor(iteration - 1, self.stage.iterations)
+        rate = next(iter(self.recipe.optimizers.values())).param_groups[0]["lr"]
         raise UserError(
             f"the loss or the weights were not finite at iteration {iteration} of stage {self.stage.name!r} "
-            f"(learning rate {self.stage.optimizer.lr * factor:g}); {self.folder.last_good()}; "
+            f"(learning rate {rate:g}); {self.folder.last_good()}; "
             "lower optimizer.lr, set clip_grad_norm, or use runtime.precision fp32"
         )

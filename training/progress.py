@@ -20,10 +20,14 @@ class Progress:
 
     Args:
         start, iterations: where the stage starts or resumes, and where it ends.
+        place: where it is on the way to `iterations` when it starts, if that is not `start`: with a time budget.
     """
 
-    def __init__(self, folder: Path, title: str, start: int, iterations: int, *, enabled: bool):
+    def __init__(
+        self, folder: Path, title: str, start: int, iterations: int, *, enabled: bool, place: int | None = None
+    ):
         self.enabled = enabled
+        place = start if place is None else place
         self.iterations = iterations
         self.bar = self.board = None
         if not enabled:
@@ -38,9 +42,9 @@ class Progress:
         # Points after a resumed iteration were written by the run that was stopped: they are drawn anew.
         self.board = Board(folder / "tensorboard", purge_step=start + 1)
         self.bar = tqdm(
-            total=iterations, initial=start, desc=title, unit="it", disable=not self.terminal, mininterval=0.5
+            total=iterations, initial=place, desc=title, unit="it", disable=not self.terminal, mininterval=0.5
         )
-        self.title, self.started, self.start = title, time.monotonic(), start
+        self.title, self.started, self.start, self.place = title, time.monotonic(), place, place
 
     def say(self, text: str) -> None:
         """One line to the terminal and the log."""
@@ -48,10 +52,11 @@ class Progress:
             self.log.info(text)
             tqdm.write(text, file=sys.stderr)
 
-    def step(self) -> None:
-        """An iteration is done."""
+    def step(self, place: int) -> None:
+        """An iteration is done; the stage is now at `place` of its `iterations`."""
         if self.bar is not None:
-            self.bar.update()
+            self.bar.update(place - self.place)
+            self.place = place
 
     def scalars(self, iteration: int, values: dict[str, float]) -> None:
         """Means since the last log step: `loss`, its terms, `lr`, `grad_norm`, `images_per_second`, …"""
@@ -66,9 +71,11 @@ class Progress:
             shown = ("loss", "lr", "images_per_second")
             self.bar.set_postfix({name: f"{values[name]:.4g}" for name in shown if name in values}, refresh=False)
         else:
-            done = iteration - self.start
-            eta = (self.iterations - iteration) * (time.monotonic() - self.started) / max(1, done)
-            print(f"{self.title} {iteration}/{self.iterations}: {text}, ETA {_duration(eta)}", file=sys.stderr)
+            done = self.place - self.start
+            eta = (self.iterations - self.place) * (time.monotonic() - self.started) / max(1, done)
+            share = "" if self.place == iteration else f" ({100 * self.place / self.iterations:.0f} % of its time)"
+            of = "" if share else f"/{self.iterations}"
+            print(f"{self.title} {iteration}{of}{share}: {text}, ETA {_duration(eta)}", file=sys.stderr)
 
     def validation(self, iteration: int, validation: Validation) -> None:
         """Scores to all places; the first picture of each set to TensorBoard: bicubic (or input), restored, HR."""

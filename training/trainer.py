@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -24,16 +24,23 @@ from training.resume import fingerprint, load_optimizer
 from training.run_folder import CheckpointError, RunFolder, weights_of
 from training.runtime import Runtime
 from training.stopping import Stopped, StopSignals
+from training.time_budget import TimeBudget
 from training.validation import Validator
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.options import to_yaml
+
+_FAR = 1 << 48
+"""Samples from one stage of a run that ends by the clock to the next: more than it can take."""
 
 
 class Trainer:
     """Trains one stage of an experiment; `state`/`load_state` hold all that a resume needs.
 
     Learning rates and samples are functions of the iteration, so the state is weights, optimisers and counters.
+
+    Args:
+        budget: the run's clock, where it ends by the clock.
 
     Raises:
         UserError: a batch that the processes cannot share, unreadable images, perceptual weights that are missing.
@@ -47,12 +54,18 @@ class Trainer:
         dataset: PatchDataset,
         folder: RunFolder,
         runtime: Runtime,
+        budget: TimeBudget | None = None,
     ):
         self.options, self.stage = options, options.stages[position]
         self.generator, self.dataset, self.folder, self.runtime = generator, dataset, folder, runtime
         self.iteration = 0
+        self.position, self.budget = position, budget
+        if budget is not None:
+            budget.begin(position)
         # A stage goes on where the one before it ended: it does not meet the same patches in the same order again.
         self.first_sample = sum(stage.iterations * stage.batch_size for stage in options.stages[:position])
+        if budget is not None:  # nobody knows how many samples the stages before took
+            self.first_sample = position * _FAR
         self.ranking: list[list[float]] = []
         self.validated = 0  # the iteration that the ranking's newest scores are of
         self.images = fingerprint(dataset)
@@ -70,6 +83,11 @@ class Trainer:
         self.validator = Validator(options.data.validation, options.generator.scale, self.stage.validation, runtime)
         self.monitor = Monitor(self.recipe, self.stage, folder, runtime)
 
+    @property
+    def place(self) -> int:
+        """What schedules and `every` go by: the iteration, or with a budget the place that the time has reached."""
+        return self.iteration if self.budget is None else self.budget.place
+
     def run(self) -> None:
         """Train from the current iteration to the stage's last.
 
@@ -81,7 +99,12 @@ class Trainer:
         stage, progress = self.stage, None
         try:
             progress = Progress(
-                self.folder.folder, stage.name, self.iteration, stage.iterations, enabled=self.runtime.is_main
+                self.folder.folder,
+                stage.name,
+                self.iteration,
+                stage.iterations,
+                enabled=self.runtime.is_main,
+                place=self.place,
             )
             with StopSignals(self.runtime) as signals, closing(self.batches(signals.ends_waiting)) as batches:
                 self._loop(progress, signals, batches)
@@ -98,28 +121,30 @@ class Trainer:
     def _loop(self, progress: Progress, signals: StopSignals, batches: Batches) -> None:
         stage = self.stage
         if self._validation_is_due():  # what stopped the run came before it
-            self._validate(progress, saves=True)
+            with self._timed_ending():
+                self._validate(progress, saves=True)
         since, clock = self.iteration, time.monotonic()
-        while self.iteration < stage.iterations:
+        while (before := self.place) < stage.iterations:
             try:
                 self.iterate([next(batches) for _ in range(stage.accumulate)])
             except WaitEnded:  # nothing of this iteration was done: the one before is saved
                 stop = signals.received
             else:
-                progress.step()
+                progress.step(self.place)
                 stop = signals.agreed(self.iteration)
-            last = self.iteration == stage.iterations
-            if self.iteration > since and (last or stop or self.iteration % stage.log_every == 0):
+            last = self.place == stage.iterations
+            if self.iteration > since and (last or stop or self._due(stage.log_every, before)):
                 self.monitor.check_losses()
                 rate = (self.iteration - since) * stage.batch_size / (time.monotonic() - clock)
                 means = {**self.monitor.means(self.iteration - since), **self.monitor.gradient_norms()}
                 progress.scalars(self.iteration, {**means, "images_per_second": rate})
                 since, clock = self.iteration, time.monotonic()
-            saves = last or stop or self.iteration % stage.checkpoint.every == 0
+            saves = last or stop or self._due(stage.checkpoint.every, before)
             if saves:
                 self._save()
-            if self._validation_is_due() and not stop:
-                self._validate(progress, saves)
+            if self.validator.items and not stop and (last or self._due(stage.validation.every, before)):
+                with self._timed_ending():
+                    self._validate(progress, saves)
                 if last:
                     for line in self.recipe.outcome(self.shown_generator, self.validator):
                         progress.say(f"iteration {self.iteration}: {line}")
@@ -129,18 +154,33 @@ class Trainer:
                 progress.say(f"stopped by {signal.Signals(stop).name} after iteration {self.iteration}, saved")
                 raise Stopped(stop)
 
+    def _due(self, every: int, before: int) -> bool:
+        """Whether what happens `every` so many iterations happens now; `before` is the place before the iteration."""
+        return self.place // every > before // every
+
+    @contextmanager
+    def _timed_ending(self) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        if self.budget is not None:
+            self.budget.after_ending(time.monotonic() - start)
+
     def iterate(self, micro_batches: list[Batch]) -> None:
         """One iteration: the recipe's, what is noted of it, the EMA."""
-        self.recipe.set_iteration(self.iteration)
+        self.recipe.set_iteration(self.place)
         terms = self.recipe.iteration(micro_batches)
         self.iteration += 1
+        if self.budget is not None:
+            self.budget.after_iteration(self.iteration)
         self.monitor.note(self.iteration, terms)
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
 
     def batches(self, told_to_stop: Callable[[], bool] = lambda: False) -> Batches:
         """Micro-batches from the current iteration to the stage's last, on the device."""
-        return Batches(self.dataset, self.stage, self.iteration, self.first_sample, self.runtime, told_to_stop)
+        until = self.stage.iterations if self.budget is None else _FAR // self.stage.batch_size
+        span = range(self.iteration, until)
+        return Batches(self.dataset, self.stage, span, self.first_sample, self.runtime, told_to_stop)
 
     @property
     def shown_generator(self) -> Generator:
@@ -148,6 +188,9 @@ class Trainer:
         return self.generator if self.ema is None else self.ema.module
 
     def _validation_is_due(self) -> bool:
+        """Whether the stage begins with a validation: one that a stop came before, or one to time for the budget."""
+        if self.budget is not None:
+            return self.budget.ending is None and bool(self.validator.items)
         at = self.iteration == self.stage.iterations or self.iteration % self.stage.validation.every == 0
         return bool(at and self.iteration and self.validator.items and self.validated != self.iteration)
 
@@ -199,6 +242,7 @@ class Trainer:
             "ranked_by": self.stage.validation.ranking,
             "images": self.images,
             "options": to_yaml(self.options),
+            "budget": None if self.budget is None else self.budget.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -227,6 +271,8 @@ class Trainer:
             ) from None
         self.iteration = state["iteration"]
         self.validated = state.get("validated", self.iteration)
+        if self.budget is not None and state.get("budget") is not None:
+            self.budget.resume(state["budget"], self.position)
         # Scores of another kind say nothing about those to come: the best are found anew from here.
         comparable = state.get("ranked_by", "psnr_y") == self.stage.validation.ranking
         self.ranking = [list(entry) for entry in state["ranking"]] if comparable else []
