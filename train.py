@@ -53,13 +53,5 @@ def _with_count(argv: list[str]) -> list[str]:
     ]
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    """The error types of `models` and `losses` that are the user's to mend."""
-    from losses import LossWeightsError
-    from models import WeightsError
-
-    return WeightsError, LossWeightsError
-
-
 if __name__ == "__main__":
-    sys.exit(run(main, mistakes))
+    sys.exit(run(main))

@@ -17,7 +17,7 @@ from skimage import data
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from evaluation.metrics import CONVENTIONS, psnr_rgb, psnr_y, ssim_y
+from metrics.psnr_ssim import CONVENTIONS, psnr_rgb, psnr_y, ssim_y
 
 HEIGHT, WIDTH = 512, 768
 WINDOW = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}

@@ -49,13 +49,11 @@ def make_photo(folder: Path, side: int) -> None:
 
 def restore_photo(folder: Path) -> None:
     """Prints peak MiB, and MiB before the photo was opened."""
-    from evaluation.restoring import restore
+    from commands import restore
 
-    parser = argparse.ArgumentParser()
-    restore.add_arguments(parser)
     before = largest_resident_mib()
     arguments = [folder / "photo.jpg", "--output", folder / "out", "--weights", folder / "small.safetensors"]
-    if restore.main(parser.parse_args([*map(str, arguments), "--device", "cpu"])):
+    if restore.main(restore.parse([*map(str, arguments), "--device", "cpu"])):
         sys.exit("the photo was not restored")
     print(largest_resident_mib(), before)
 
@@ -64,8 +62,8 @@ def restore_tile(system: str, scale: int) -> None:
     """Prints bytes for each LR pixel: real and estimated."""
     import numpy as np
 
-    from evaluation.complexity import activation_bytes
-    from evaluation.inference import Restorer
+    from inference.complexity import activation_bytes
+    from inference.restorer import Restorer
     from models import build_generator
 
     generator = build_generator({"type": system, "scale": scale}).eval()

@@ -18,7 +18,7 @@ import torch
 from skimage import data
 
 from data.codecs import compress
-from evaluation.inference import OVERLAP, Restorer
+from inference.restorer import OVERLAP, Restorer
 from models import Generator, build_generator, options_in_file
 
 SMALL = {

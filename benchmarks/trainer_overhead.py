@@ -29,10 +29,10 @@ from data.datasets import PatchDataset, training_loader  # noqa: E402
 from data.prepare import prepare_for  # noqa: E402
 from data.sampling import IterationSampler  # noqa: E402
 from models import build_generator  # noqa: E402
+from training.loop.trainer import Trainer  # noqa: E402
 from training.options import TrainOptions  # noqa: E402
 from training.run_folder import RunFolder  # noqa: E402
 from training.runtime import Runtime  # noqa: E402
-from training.trainer import Trainer  # noqa: E402
 from utils.cores import usable_cores  # noqa: E402
 from utils.options import validate  # noqa: E402
 

@@ -6,8 +6,8 @@ A step is forward, L1 loss, backward and Adam, on a fixed batch: eager float32, 
 bf16 and compile by itself, and the two of them that help on a CPU together. Every combination has a process of its
 own, which all stay alive and take turns, one step at a time; medians, and the median over the rounds of the ratio to
 eager. Memory: what is allocated on a CUDA device at most; on the CPU the largest resident size of the process (Linux),
-that before the network is made subtracted. `estimated` is what `train.py --check` says (training/memory.py). Sizes are
-small; --full takes the papers' networks, patches and batches.
+that before the network is made subtracted. `estimated` is what `train.py --check` says (training/memory_estimate.py).
+Sizes are small; --full takes the papers' networks, patches and batches.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 
 from models import build_generator  # noqa: E402
-from training.memory import stage_memory  # noqa: E402
+from training.memory_estimate import stage_memory  # noqa: E402
 from training.options import TrainOptions  # noqa: E402
 from utils.cli import one_line  # noqa: E402
 from utils.options import validate  # noqa: E402

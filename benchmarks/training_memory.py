@@ -18,7 +18,7 @@ import torchvision
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from training.memory import stage_memory  # noqa: E402
+from training.memory_estimate import stage_memory  # noqa: E402
 from training.options import TrainOptions  # noqa: E402
 from utils.options import load  # noqa: E402
 

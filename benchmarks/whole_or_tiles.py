@@ -15,8 +15,8 @@ import numpy as np
 
 from data.codecs import compress
 from data.resize import imresize, modcrop
-from evaluation.inference import Restorer
-from evaluation.metrics import psnr_y
+from inference.restorer import Restorer
+from metrics.psnr_ssim import psnr_y
 from models import build_generator, options_in_file
 from utils.images import list_images, read_image
 

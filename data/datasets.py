@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from data.codecs import Codec, parse
+from data.jpeg_files.quantisation import UNKNOWN, Steps, steps_of
 from data.options import TrainDataOptions
-from data.quantisation import UNKNOWN, Steps, steps_of
 from data.resize import imresize
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images

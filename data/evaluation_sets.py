@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from data.codecs import parse
-from data.compressed_file import NO_FILE, CompressedFile
 from data.grey import Grey, to_grey
+from data.jpeg_files import NO_FILE, CompressedFile
 from data.options import EvaluationSetOptions, PhotoSetOptions
 from data.pairs import by_original
 from data.resize import imresize, modcrop

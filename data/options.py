@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from data.codecs import CodecError, parse
 from data.grey import Grey
-from utils.options import Section
+from utils.section import Section
 
 
 def _parsed(specs: tuple[str, ...], *, ranges: bool, training: bool) -> tuple[str, ...]:

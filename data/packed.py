@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from data.archives import ArchiveError, ImageFolder, count_images, unpack
+from data.download.archives import ArchiveError, ImageFolder, count_images, unpack
 from utils.errors import UserError
 from utils.files import locked, sha256_of
 
@@ -21,7 +21,7 @@ def is_pack(path: Path) -> bool:
 def unpacked(archive: Path) -> Path:
     """The folder of a pack's images, `NAME.<first digits of its SHA-256>`, made beside it where it is not there yet.
 
-    Nothing of the archive is trusted: data/archives.py says what is refused. Several processes may ask at once.
+    Nothing of the archive is trusted (data/download/archives.py says what is refused). Several processes may ask.
 
     Raises:
         ArchiveError: a refused or damaged archive, or one without images in `images/`.

@@ -26,19 +26,19 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from data.codecs import parse
-from data.image_maps import Made, Task, make
-from data.lmdb_import import import_lmdb
 from data.options import TrainDataOptions
-from data.records import MapCheck, Preparation, folder_stamps
-from data.stamps import Stamps
 from data.store import SourceImage, StoreError, leaf, read_manifest, source_images
+from data.store.image_maps import Made, Task, make
+from data.store.lmdb_import import import_lmdb
+from data.store.stamps import Stamps
+from data.store.writer import MapCheck, Preparation, folder_stamps
 from utils.cli import one_line, run
 from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.files import locked
 from utils.images import image_size
-from utils.option_sources import apply_overrides, read_with_bases
 from utils.options import OptionsError, validate
+from utils.options.sources import apply_overrides, read_with_bases
 
 
 def prepare(

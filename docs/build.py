@@ -17,7 +17,7 @@ from pydantic import BaseModel  # noqa: E402
 
 from evaluation.options import EvaluationOptions  # noqa: E402
 from training.options import TrainOptions  # noqa: E402
-from utils.option_types import models_in, tags_of  # noqa: E402
+from utils.options.types import models_in, tags_of  # noqa: E402
 
 KINDS = {"training": TrainOptions, "evaluation": EvaluationOptions}
 """Kinds of options files, each with a schema of its own."""

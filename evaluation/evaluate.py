@@ -13,18 +13,19 @@ from tqdm import tqdm
 
 from data.evaluation_sets import EvaluationItem, EvaluationPair, all_items, load
 from data.grey import to_grey
-from evaluation.loading import device_name, pick_device, why_not_there
-from evaluation.measures import Measurer, smallest_side
-from evaluation.metrics import MetricError
+from evaluation.load_models import why_not_there
 from evaluation.options import EvaluationOptions
-from evaluation.pipeline import pipelined
-from evaluation.plan import Task, image_path, place, plan
 from evaluation.program import ProgramError
 from evaluation.ranks import Ranks
 from evaluation.rows import Cost, Row, load_row
 from evaluation.score_log import Record, ScoreLog, stamp
+from evaluation.todo import Task, image_path, place, plan
+from inference.devices import device_name, pick_device
+from metrics.measures import Measurer, smallest_side
+from metrics.psnr_ssim import MetricError
 from utils.files import locked
 from utils.images import image_size, read_image, write_png
+from utils.pipeline import pipelined
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,16 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
     with Ranks() as ranks, ExitStack() as held:
         device = ranks.device(pick_device(options.device))
         there, failed = _rows(options, device, say=ranks.is_main)
-        measurer = Measurer(options, device, say=ranks.is_main)
+        measurer = Measurer(
+            options.metrics,
+            border=options.shaved,
+            convention=options.convention,
+            lpips_weights=options.lpips_weights,
+            dists_weights=options.dists_weights,
+            vgg16_weights=options.vgg16_weights,
+            device=device,
+            say=ranks.is_main,
+        )
         log = ScoreLog(options.folder / "scores", ranks.rank)
         if ranks.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
@@ -133,7 +143,7 @@ def _rows(options: EvaluationOptions, device: torch.device, *, say: bool) -> tup
 
 def _check_sizes(items: list[EvaluationItem], options: EvaluationOptions) -> None:
     """Refuse what could not be scored, before anything is restored; from file headers."""
-    needed = smallest_side(options)
+    needed = smallest_side(options.metrics, options.shaved)
     for path in dict.fromkeys(item.hr_path for item in items):
         height, width = (side - side % options.scale for side in image_size(path))
         if min(height, width) < needed:

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions, PhotoSetOptions
-from evaluation.bjontegaard import BdOptions
-from evaluation.measures import MeasureName
 from evaluation.program import ProgramOptions
 from evaluation.published import FINDINGS, methods
-from evaluation.weights_by_name import resolve
+from inference.shipped_weights import resolve
+from metrics.bjontegaard import BdOptions
+from metrics.measures import MeasureName
 from models import AnyGeneratorOptions, GeneratorOptions
 from utils.errors import UserError
-from utils.options import Section
+from utils.section import Section
 
 QUALITY = "{quality}"
 
@@ -35,9 +35,9 @@ class ModelOptions(Section):
     """A program of others in place of a network; where it fails, the row says so."""
     consistency: bool = False
     """At scale 1, bring what is restored of a JPEG into its cell: each DCT coefficient within half a step of the file's
-    (data/jpeg_cell.py). `test.py restore` does so by default."""
+    (data/jpeg_files/cell.py). `test.py restore` does so by default."""
     published: str | None = None
-    """Method of `evaluation/published.py` whose figures stand beside this row, where set, scale, compression and
+    """Method of `evaluation/published/` whose figures stand beside this row, where set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""
 
     @field_validator("weights")

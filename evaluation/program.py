@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from utils.errors import UserError
 from utils.files import sha256_of
 from utils.images import ImageError, image_size, read_image, write_png
-from utils.options import Section
+from utils.section import Section
 
 _SUFFIXES = {"JPEG": ".jpg", "WEBP": ".webp", "AVIF": ".avif", "PNG": ".png"}
 _SAID = 200  # characters of a program's last words that an error repeats

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from data.codec_base import QualityCodec
 from data.codecs import parse
+from data.codecs.base import QualityCodec
 from data.evaluation_sets import EvaluationItem, EvaluationPair
-from evaluation.complexity import flops_of_a_megapixel
-from evaluation.inference import restore
-from evaluation.loading import device_name, load_model
+from evaluation.load_models import load_model
 from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.program import Program
+from inference.complexity import flops_of_a_megapixel
+from inference.devices import device_name
+from inference.restorer import restore
 from models import Generator, count_parameters
 
 
@@ -61,7 +62,7 @@ class NetworkRow(Row):
 
     Args:
         networks: by the quality that each is for; under None the one that is for all.
-        consistency: bring what is restored into the JPEG's cell, see `evaluation.inference.restore`.
+        consistency: bring what is restored into the JPEG's cell, see `inference.restorer.restore`.
     """
 
     def __init__(

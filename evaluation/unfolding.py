@@ -6,7 +6,7 @@ import csv
 import io
 import statistics
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +15,18 @@ from tqdm import tqdm
 
 from data.evaluation_sets import EvaluationItem, all_items, load
 from data.resize import imresize
-from evaluation.inference import to_uint8, to_unit_range
-from evaluation.loading import load_those_there, pick_device
-from evaluation.metrics import psnr_y
+from evaluation.figures.unfolding_figure import StepScore, draw
+from evaluation.load_models import load_those_there
 from evaluation.options import EvaluationOptions, ModelOptions
-from evaluation.plan import image_path
-from evaluation.unfolding_figure import draw
+from evaluation.todo import image_path
+from inference.devices import pick_device
+from inference.restorer import to_uint8, to_unit_range
+from metrics.psnr_ssim import psnr_y
 from models import GENERATORS, Generator, options_in_file
 from models.cisr_psi import bicubic_up
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.images import write_png
-
-
-@dataclass(frozen=True)
-class StepScore:
-    """Means over the images of a set: Y-PSNR (dB) of x̂ against HR and of ŷ against the clean LR image."""
-
-    model: str
-    dataset: str
-    compression: str
-    step: int
-    images: int
-    psnr_y_sr: float
-    psnr_y_restored_lr: float
 
 
 def check_unfolding(options: EvaluationOptions) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 
 from data.codecs import compress
 from data.resize import imresize, modcrop
-from evaluation.metrics import psnr_y, ssim_y
+from evaluation.folder_scores import ScoreError, average, check_sizes, pair_files, score_pair
 from evaluation.published import lookup
-from evaluation.score import ScoreError, average, check_sizes, pair_files, score_pair
+from metrics.psnr_ssim import psnr_y, ssim_y
 from utils.cli import run
 from utils.images import list_images, read_image
 

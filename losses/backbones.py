@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from utils.errors import UserError
 from utils.torch_files import TorchFileError, load_torch_file
 
 Network = Literal["vgg19", "vgg16", "alexnet", "squeezenet1_1"]
@@ -35,7 +36,7 @@ VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 """Convolutions before each pooling."""
 
 
-class LossWeightsError(Exception):
+class LossWeightsError(UserError):
     """Weights that a loss needs and cannot have; one line that says what to put where."""
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from utils.section import Section
 
 
-class LossOptions(BaseModel):
+class LossOptions(Section):
     """Options of one term of a training objective."""
-
-    model_config = ConfigDict(
-        allow_inf_nan=False, extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
 
     weight: float = Field(default=1.0, ge=0)
     """Factor of this term in the sum."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS
 from models.unet_discriminator import UNetDiscriminator
+from utils.section import Section
 
 
-class DiscriminatorOptions(BaseModel):
+class DiscriminatorOptions(Section):
     """Kind and sizes of the discriminator; the defaults are SubjectiveQE-ESRGAN's."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
     type: Literal["vgg", "unet"] = "vgg"
     """`vgg`: one logit for a patch. `unet`: one for each pixel, with spectral norm, as in Real-ESRGAN."""

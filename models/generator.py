@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from models.global_average import GlobalAverage
+from utils.section import Section
 
 MOST_CHANNELS, MOST_PARTS = 4096, 1000
 """Ceilings of widths and of numbers of layers, blocks or groups, far above any network here: files ask for them too."""
@@ -16,10 +17,8 @@ MOST_CHANNELS, MOST_PARTS = 4096, 1000
 _LEAST_SIDE = 8
 
 
-class GeneratorOptions(BaseModel):
+class GeneratorOptions(Section):
     """Options of every generator; each network adds its sizes, with the paper's as defaults."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
     scale: int = Field(ge=1, le=8)
     """How many times larger the output is than the input, per side."""
@@ -82,7 +81,7 @@ class Generator(nn.Module):
         return _LEAST_SIDE
 
     def start_as_interpolation(self) -> None:
-        """Change the initial weights so that the output is the interpolated input; see `models.start`.
+        """Change the initial weights so that the output is the interpolated input; see `models.interpolation_start`.
 
         Raises:
             ValueError: this network has no such start (or needs none).

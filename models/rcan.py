@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
+from models.interpolation_start import start_as_upscaling
 from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, div2k_mean, upsampler
-from models.start import start_as_upscaling
 
 
 class RCANOptions(GeneratorOptions):

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
+from models.interpolation_start import start_as_upscaling
 from models.layers import conv3, upsampler
-from models.start import start_as_upscaling
 
 
 class RDNOptions(GeneratorOptions):

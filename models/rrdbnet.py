@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 
 from models.checkpoints import read_renamed
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
+from models.interpolation_start import carry_image
 from models.layers import conv3, pad_to_multiple
-from models.start import carry_image
 from models.weight_files import WeightsError
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.mat_files import MatFileError, read_mat
+from utils.errors import UserError
 from utils.torch_files import TorchFileError, foreign_kind, load_torch_file
 
 CONTAINERS = ("params_ema", "params", "state_dict_g", "state_dict", "model_state_dict", "model", "net")
@@ -23,7 +24,7 @@ _CHECKSUM = "sha256"
 _SHARED = 4  # a file's tensors may share storage, such as tied layers do, up to this many times its bytes
 
 
-class WeightsError(Exception):
+class WeightsError(UserError):
     """A weight file that cannot be read or does not fit; one line that names file and tensors."""
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from evaluation.options import EvaluationOptions
 from training.options import TrainOptions
-from utils.option_sources import read_with_bases
 from utils.options import load
+from utils.options.sources import read_with_bases
 
 ROOT = Path(__file__).parents[1]
 

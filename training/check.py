@@ -5,10 +5,10 @@ from __future__ import annotations
 from data.datasets import image_names
 from data.prepare import check_store, is_prepared
 from data.store import source_images
-from evaluation.complexity import flops
+from inference.complexity import flops
 from models import count_parameters
 from training.experiment import check_validation, load_init, starting_generator
-from training.memory import stage_memory
+from training.memory_estimate import stage_memory
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.runtime import Runtime

@@ -9,14 +9,14 @@ import torch
 from data.datasets import PatchDataset, image_names
 from data.prepare import prepare_for
 from models import GENERATORS, Generator, build_generator, load_weights
+from training.loop.stopping import Stopped
+from training.loop.time_budget import TimeBudget
+from training.loop.trainer import Trainer
 from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.resume import announce_images, starting_point
 from training.run_folder import RunFolder
 from training.runtime import Runtime
-from training.stopping import Stopped
-from training.time_budget import TimeBudget
-from training.trainer import Trainer
 from training.validation import Validator
 from utils.errors import UserError
 from utils.files import locked, write_atomically

@@ -9,45 +9,25 @@ from pydantic import Field, field_validator, model_validator
 
 from data.options import EvaluationSetOptions, TrainDataOptions
 from models import GENERATORS, AnyGeneratorOptions, GeneratorOptions
-from training.optimizers import OptimizerOptions
+from training.optimization import OptimizationOptions
 from training.recipes import AnyRecipeOptions
-from training.schedules import ConstantSchedule, Schedule
+from training.run_folder import CheckpointOptions
+from training.runtime import RuntimeOptions
 from training.validation import ValidationOptions
-from utils.options import Section
+from utils.section import Section
 
 
-class CheckpointOptions(Section):
-    """What is kept of a run."""
-
-    every: int = Field(default=5000, ge=1)
-    """Iterations between checkpoints; the last iteration is always saved."""
-    keep: int = Field(default=2, ge=2)
-    """Newest checkpoints kept: two at least, so that a damaged one has one before it."""
-    keep_every: int | None = Field(default=None, ge=1)
-    """Checkpoints at multiples of this are kept for good."""
-    keep_best: int = Field(default=1, ge=1)
-    """Best weights kept, by the mean over the validation sets of what `validation.rank_by` says; `best.safetensors` is
-    the best of them."""
-
-
-class StageOptions(Section):
+class StageOptions(OptimizationOptions):
     """One stage of an experiment; each starts from the weights that the one before it ended with."""
 
     name: str = Field(pattern=r"^[\w-]+$")
     """Folder of the stage below `<root>/<name>/`."""
     recipe: AnyRecipeOptions
     """What is done to a batch."""
-    iterations: int = Field(ge=1)
-    """Optimiser rounds over one batch."""
     batch_size: int = Field(default=16, ge=1)
     """Patches per iteration over all processes and micro-batches."""
     accumulate: int = Field(default=1, ge=1)
     """Micro-batches that an iteration is split into, to save memory."""
-    optimizer: OptimizerOptions
-    schedule: Schedule = ConstantSchedule()
-    """Learning rate over the iterations."""
-    clip_grad_norm: float | None = Field(default=None, gt=0)
-    """Gradients are scaled down to this norm where theirs is larger."""
     ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay of an exponential moving average of the weights, which is then the one validated and exported."""
     init: Path | None = None
@@ -69,30 +49,6 @@ class DataOptions(Section):
     """Sets scored while training; none: the last weights are the best there are."""
 
 
-class RuntimeOptions(Section):
-    """Where and how the numbers are computed; none of it but `minutes` changes what is trained."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto`: CUDA where there is one."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the networks' forward pass; losses are always float32, and fp16 scales its loss. fp32 is the default because
-    an output near 200 of 255 is only good to ±0.5 in bf16."""
-    tf32: bool = True
-    """Let CUDA matrix products of float32 use TF32."""
-    channels_last: bool = True
-    """Memory layout NHWC: what convolutions are fastest in, on CPUs too."""
-    compile: bool = False
-    """`torch.compile` the training step; validation stays eager."""
-    fused: bool | None = None
-    """One kernel for the whole optimiser step; null: on CUDA only."""
-    deterministic: bool = False
-    """Refuse operations whose result depends on timing (docs/training.md says what this covers)."""
-    minutes: float | None = Field(default=None, gt=0)
-    """End after this much time, in all stages together. Their `iterations` are then shares of the time, and what is
-    given in iterations (schedules, `every`) is read on the same scale; two runs no longer end alike
-    (docs/training.md)."""
-
-
 class TrainOptions(Section):
     """One experiment: a generator, its data, and the stages that train it."""
 
@@ -106,7 +62,7 @@ class TrainOptions(Section):
     """The network that is trained."""
     start: Literal["random", "interpolation"] = "random"
     """Initial weights: `random`, as in the papers, or such that the untrained network interpolates, which saves a short
-    training thousands of iterations (models/start.py)."""
+    training thousands of iterations (models/interpolation_start.py)."""
     data: DataOptions
     stages: Annotated[tuple[StageOptions, ...], Field(min_length=1)]
     """Trained one after the other."""

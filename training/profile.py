@@ -16,11 +16,11 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from data.prepare import prepare_for
 from training.experiment import patches, starting_generator
+from training.loop.trainer import Trainer
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.runtime import Runtime
-from training.trainer import Trainer
 from utils.errors import UserError
 from utils.files import write_atomically
 

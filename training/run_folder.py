@@ -17,13 +17,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from models.weight_files import export_weights
 from utils.errors import UserError
 from utils.files import remove_temporaries, write_atomically
+from utils.section import Section
 
 FORMAT = 1
+
+
+class CheckpointOptions(Section):
+    """What is kept of a run."""
+
+    every: int = Field(default=5000, ge=1)
+    """Iterations between checkpoints; the last iteration is always saved."""
+    keep: int = Field(default=2, ge=2)
+    """Newest checkpoints kept: two at least, so that a damaged one has one before it."""
+    keep_every: int | None = Field(default=None, ge=1)
+    """Checkpoints at multiples of this are kept for good."""
+    keep_best: int = Field(default=1, ge=1)
+    """Best weights kept, by the mean over the validation sets of what `validation.rank_by` says; `best.safetensors` is
+    the best of them."""
 
 
 class CheckpointError(UserError):

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from utils.errors import UserError
+from utils.section import Section
 
-if TYPE_CHECKING:
-    from training.options import RuntimeOptions
+
+class RuntimeOptions(Section):
+    """Where and how the numbers are computed; none of it but `minutes` changes what is trained."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: CUDA where there is one."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the networks' forward pass; losses are always float32, and fp16 scales its loss. fp32 is the default because
+    an output near 200 of 255 is only good to ±0.5 in bf16."""
+    tf32: bool = True
+    """Let CUDA matrix products of float32 use TF32."""
+    channels_last: bool = True
+    """Memory layout NHWC: what convolutions are fastest in, on CPUs too."""
+    compile: bool = False
+    """`torch.compile` the training step; validation stays eager."""
+    fused: bool | None = None
+    """One kernel for the whole optimiser step; null: on CUDA only."""
+    deterministic: bool = False
+    """Refuse operations whose result depends on timing (docs/training.md says what this covers)."""
+    minutes: float | None = Field(default=None, gt=0)
+    """End after this much time, in all stages together. Their `iterations` are then shares of the time, and what is
+    given in iterations (schedules, `every`) is read on the same scale; two runs no longer end alike
+    (docs/training.md)."""
 
 
 class Runtime:

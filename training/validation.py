@@ -13,13 +13,14 @@ from pydantic import Field
 
 from data.evaluation_sets import EvaluationItem, EvaluationPair, all_items, load
 from data.options import EvaluationSetOptions
-from evaluation.inference import restore
-from evaluation.metrics import Lpips, psnr_rgb, psnr_y, ssim_y
+from inference.restorer import restore
+from metrics.lpips import Lpips
+from metrics.psnr_ssim import psnr_rgb, psnr_y, ssim_y
 from models import Bicubic, Generator
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import read_image
-from utils.options import Section
+from utils.section import Section
 
 if TYPE_CHECKING:
     from training.runtime import Runtime

@@ -20,26 +20,22 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
-def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exception], ...]] = tuple) -> int:
+def run(main: Callable[[list[str]], int]) -> int:
     """Call `main` with the arguments and turn what a user can mend into one line on stderr.
 
     An argument `name=~/…` means the home folder, as `name ~/…` does.
 
     Args:
         main: takes the arguments, returns the exit status.
-        mistakes: gives further exception types that are the user's to mend, asked only after an error. (`models` and
-            `losses` have error types of their own.)
 
     Returns:
         main's status; 2 after a mistake; 130 after Ctrl-C; 141 when the reader of our output went away.
     """
     try:
         return main([_with_home(argument) for argument in sys.argv[1:]])
-    except SystemExit:  # argparse's, after --help or a misspelt option: nothing that `mistakes` would have to import
-        raise
     except ModuleNotFoundError as error:
         if (Path(__file__).parents[1] / f"{(error.name or '.').split('.')[0]}").exists():
-            raise  # a room of the project: a defect of ours
+            raise  # a folder of the project: a defect of ours
         print(f"error: {error.name} is not installed; `pip install -r requirements.txt`", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -48,7 +44,7 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
     except BrokenPipeError:  # `… | head`: not an error; keep Python from complaining again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (UserError, *mistakes()) as error:  # last: `mistakes` imports what is slow, or missing
+    except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
 

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from benchmarks.accept.plain_runtime import PlainRuntime
 from models import Generator, build_generator, load_weights
 from models.checkpoints import _names_in_file
-from training.nonlocal_prior import NonLocalPriorTraining
 from training.options import StageOptions
-from training.recipe import Batch, Recipe
 from training.recipes import RECIPES
+from training.recipes.base import Batch, Recipe
+from training.recipes.nonlocal_prior import NonLocalPriorTraining
 from utils.options import validate
 
 CISRNET = {"type": "cisrnet", "scale": 2, "num_feat": 16, "coarse_groups": 1, "coarse_blocks": 2, "fine_groups": 1,

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import torch
 
-from training.options import RuntimeOptions
-from training.runtime import Runtime
+from training.runtime import Runtime, RuntimeOptions
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

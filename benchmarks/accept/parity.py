@@ -16,9 +16,10 @@ from benchmarks.accept.machine import computing_in, precisions, tf32
 from benchmarks.accept.results import Row, judged, not_applicable
 from benchmarks.accept.step import Context
 from data.codecs import compress
-from evaluation.inference import Restorer
-from evaluation.metrics import Lpips, psnr_rgb, psnr_y, ssim_y
-from evaluation.weights_by_name import cards
+from inference.restorer import Restorer
+from inference.shipped_weights import cards
+from metrics.lpips import Lpips
+from metrics.psnr_ssim import psnr_rgb, psnr_y, ssim_y
 from models import Discriminator, DiscriminatorOptions, build_generator, load_weights, options_in_file
 from models.nonlocal_prior import NonLocalPrior
 

@@ -16,7 +16,7 @@ from torch import nn
 from benchmarks.accept.machine import fresh_runtime
 from benchmarks.accept.workloads import Workload, eager
 from models.nonlocal_prior import NonLocalPrior
-from training.recipe import Batch, Recipe
+from training.recipes.base import Batch, Recipe
 
 DENSE = import_module("benchmarks.nonlocal").DensePrior  # the file's name is a keyword
 """The operator as its formula reads."""

@@ -12,8 +12,8 @@ import torch
 from benchmarks.accept.machine import PeakMemory, free_memory, precisions, synchronize
 from benchmarks.accept.results import Row
 from benchmarks.accept.step import Context
-from evaluation.inference import Precision, Restorer
-from evaluation.weights_by_name import DEFAULTS, FOLDER, cards
+from inference.restorer import Precision, Restorer
+from inference.shipped_weights import DEFAULTS, FOLDER, cards
 from models import build_generator, options_in_file
 
 LARGE = 100_000_000

@@ -26,8 +26,8 @@ from benchmarks.accept.workloads import GFLOPS, Workload, eager, workloads
 from data.datasets import PatchDataset
 from data.prepare import prepare_for
 from training.experiment import starting_generator
+from training.loop.trainer import Trainer
 from training.run_folder import RunFolder
-from training.trainer import Trainer
 from utils.images import write_png
 
 BASE = "eager fp32"

@@ -18,10 +18,10 @@ from benchmarks.accept.step import Context
 from data.datasets import PatchDataset
 from data.prepare import prepare_for
 from training.experiment import starting_generator
+from training.loop.trainer import Trainer
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
-from training.trainer import Trainer
 from utils.errors import UserError
 from utils.options import load
 

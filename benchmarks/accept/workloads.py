@@ -12,11 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.accept.golden_runs import random_vgg19
 from benchmarks.accept.plain_runtime import PlainRuntime
 from models import build_generator
-from training.memory import stage_memory
-from training.options import RuntimeOptions, StageOptions, TrainOptions
-from training.recipe import Batch, Recipe
+from training.memory_estimate import stage_memory
+from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
-from training.runtime import Runtime
+from training.recipes.base import Batch, Recipe
+from training.runtime import Runtime, RuntimeOptions
 from utils.options import load
 
 ROOT = Path(__file__).parents[2]

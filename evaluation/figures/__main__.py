@@ -129,12 +129,5 @@ def _networks(arguments: argparse.Namespace) -> dict[str, Figure]:
     return draw_networks()
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    """The error types of `models` that are the user's to mend."""
-    from models import WeightsError
-
-    return (WeightsError,)
-
-
 if __name__ == "__main__":
-    sys.exit(run(main, mistakes))
+    sys.exit(run(main))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from evaluation.figures.style import DPI, styled
-from evaluation.parts import Box
+from utils.boxes import Box
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from data.evaluation_sets import EvaluationItem, EvaluationPair, items_of, load
-from evaluation.averages import KEYS
 from evaluation.figures.crop_sheet import Cell, plot_sheet
 from evaluation.figures.results import read_table
 from evaluation.figures.style import baseline
-from evaluation.measures import MEASURES
-from evaluation.metrics import psnr_y, ssim_y
 from evaluation.options import EvaluationOptions
-from evaluation.parts import Box
-from evaluation.plan import image_path
+from evaluation.tables.averages import KEYS
+from evaluation.todo import image_path
+from metrics.measures import MEASURES
+from metrics.psnr_ssim import psnr_y, ssim_y
+from utils.boxes import Box
 from utils.errors import UserError
 from utils.images import read_image
 from utils.visible import csv_cell

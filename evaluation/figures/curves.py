@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from data.codec_base import QualityCodec
 from data.codecs import parse
-from evaluation.averages import compressions_of
+from data.codecs.base import QualityCodec
 from evaluation.figures.style import heading, legend_below, line_styles, open_axes, styled
 from evaluation.options import EvaluationOptions
+from evaluation.tables.averages import compressions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +42,9 @@ def plot_curves(
     """A panel per set and codec, a line per model: means over the images. Sets are rows, codecs columns.
 
     Args:
-        average: as `evaluation.averages.averages` gives it, or as `average.csv` reads back; models, sets and
+        average: as `evaluation.tables.averages.averages` gives it, or as `average.csv` reads back; models, sets and
             compressions that it has no rows of are left out.
-        measure: a column of it, one of `evaluation.measures.MEASURES`.
+        measure: a column of it, one of `metrics.measures.MEASURES`.
         against: the x axis. Qualities are given as codecs count them; QPs run backwards, so that better is right.
 
     Returns:

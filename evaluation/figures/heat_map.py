@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.averages import compressions_of
 from evaluation.figures.style import baseline, heading, styled
-from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
+from evaluation.tables.averages import compressions_of
+from metrics.measures import MEASURES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evaluation.averages import KEYS
-from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
+from evaluation.tables.averages import KEYS
+from metrics.measures import MEASURES
 from utils.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import io
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions, ModelOptions
+from metrics.measures import MEASURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

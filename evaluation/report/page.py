@@ -11,17 +11,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from string import Template
 
-from evaluation.averages import compressions_of
-from evaluation.captions import caption
 from evaluation.evaluate import Evaluation
 from evaluation.figures.curves import plot_curves
 from evaluation.figures.style import as_files
-from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
 from evaluation.report.previews import make_previews, models_there
 from evaluation.report.sliders import Scores, figures, measures_block, pictures_section, scores_by_image
-from evaluation.table_text import Cell, Table, as_html, html_text
-from evaluation.tables import Tables, make_tables
+from evaluation.tables.averages import compressions_of
+from evaluation.tables.build import Tables, make_tables
+from evaluation.tables.captions import caption
+from evaluation.tables.formats import Cell, Table, as_html, html_text
+from metrics.measures import MEASURES
 from utils.files import write_atomically
 from utils.options import to_yaml
 

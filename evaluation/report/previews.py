@@ -14,8 +14,8 @@ from tqdm import tqdm
 from data.evaluation_sets import EvaluationItem, all_items, load
 from evaluation.evaluate import Evaluation
 from evaluation.options import EvaluationOptions
-from evaluation.parts import Box, detail_box
-from evaluation.plan import image_path
+from evaluation.todo import image_path
+from utils.boxes import Box, detail_box
 from utils.cores import usable_cores
 from utils.images import read_image
 

@@ -7,11 +7,11 @@ import json
 from collections import Counter
 from typing import Any
 
-from evaluation.averages import compressions_of
 from evaluation.evaluate import Evaluation, ImageScore
-from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
 from evaluation.report.previews import QUALITY, SIDE, Preview, models_there
+from evaluation.tables.averages import compressions_of
+from metrics.measures import MEASURES
 from utils.visible import visible
 
 NO_PICTURES = "Restored images were not saved (<code>save_images: false</code>), so there is nothing to compare here."

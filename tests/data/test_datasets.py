@@ -11,9 +11,9 @@ import torch
 
 from data.codecs import compress, parse
 from data.datasets import PatchDataset, training_loader
+from data.jpeg_files.quantisation import UNKNOWN, steps_of
 from data.options import TrainDataOptions
 from data.prepare import prepare_for
-from data.quantisation import UNKNOWN, steps_of
 from data.resize import imresize
 from data.sampling import IterationSampler
 from data.store import StoreError, leaf, map_path, open_map

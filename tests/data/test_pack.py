@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import skimage.data
 
-from data.archives import ArchiveError, DamagedArchiveError
 from data.datasets import PatchDataset
+from data.download.archives import ArchiveError, DamagedArchiveError
 from data.options import TrainDataOptions
 from data.pack import LEAST_SIDE, jpeg_444, pack
 from data.packed import unpacked
 from data.prepare import prepare_for
 from data.resize import imresize
 from data.store import source_images
-from evaluation.metrics import psnr_rgb
+from metrics.psnr_ssim import psnr_rgb
 from utils.errors import UserError
 from utils.images import decode_image, image_size, list_images, write_png
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from evaluation.comparison import quoted
 from evaluation.options import EvaluationOptions
 from evaluation.published import ABLATIONS
+from evaluation.tables.published_columns import quoted
 from models import build_generator
 from training.options import TrainOptions
-from utils.option_sources import read_with_bases
 from utils.options import load
+from utils.options.sources import read_with_bases
 
 FOLDER = Path(__file__).parents[2] / "options"
 FILES = [path for system in ("cisrnet", "baselines") for path in sorted((FOLDER / system).rglob("*.yml"))]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.captions import caption
 from evaluation.contamination import training_sets, warnings
 from evaluation.options import EvaluationOptions
+from evaluation.tables.captions import caption
 from utils.options import validate
 
 CARDS = sorted((Path(__file__).parents[2] / "checkpoints").glob("*.safetensors"))

@@ -14,11 +14,12 @@ import yaml
 
 import evaluation.evaluate as evaluate_module
 import evaluation.rows as rows_module
-from evaluation.averages import images
 from evaluation.evaluate import evaluate
-from evaluation.metrics import Lpips, MetricError
 from evaluation.options import EvaluationOptions
+from evaluation.tables.averages import images
 from losses import LossWeightsError, backbones
+from metrics.lpips import Lpips
+from metrics.psnr_ssim import MetricError
 from models import build_generator
 from utils.errors import UserError
 from utils.files import locked

@@ -1,14 +1,12 @@
 """Networks that give NaN or infinities are refused by all that would make something of them."""
 
-import argparse
-
 import pytest
 import torch
 
-from evaluation import export
+from commands import export
 from evaluation.evaluate import evaluate
-from evaluation.inference import Restorer, finite, restore, to_uint8
 from evaluation.options import EvaluationOptions
+from inference.restorer import Restorer, finite, restore, to_uint8
 from models import WeightsError, build_generator
 from models.weight_files import export_weights
 from utils.errors import UserError
@@ -46,10 +44,8 @@ def test_nothing_is_scored(weights, tmp_path, photo_folder):
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.safetensors"])
 def test_nothing_is_exported(weights, tmp_path, name):
-    parser = argparse.ArgumentParser()
-    export.add_arguments(parser)
     with pytest.raises((UserError, WeightsError), match="not finite"):
-        export.main(parser.parse_args(["--weights", str(weights), "--output", str(tmp_path / name)]))
+        export.main(export.parse(["--weights", str(weights), "--output", str(tmp_path / name)]))
     assert not (tmp_path / name).exists()
 
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from evaluation.metrics import CONVENTIONS
 from evaluation.published import ABLATIONS, COSTS, FINDINGS, PUBLISHED, lookup
+from metrics.psnr_ssim import CONVENTIONS
 
 
 @pytest.mark.parametrize(

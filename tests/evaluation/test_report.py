@@ -16,8 +16,8 @@ from evaluation.options import EvaluationOptions
 from evaluation.report.page import LIMIT, inline_svg, make_page, write_report
 from evaluation.report.previews import SIDE, data_uri, make_previews, spread
 from evaluation.report.sliders import NO_MODEL, NO_PICTURES, NO_ROOM
-from evaluation.table_text import Cell, Table, as_html
-from evaluation.tables import make_tables
+from evaluation.tables.build import make_tables
+from evaluation.tables.formats import Cell, Table, as_html
 from utils.images import read_image
 from utils.options import validate
 
@@ -241,9 +241,9 @@ def test_names_cannot_become_markup(photo_folder, tmp_path):
 
 
 def test_a_slider_of_a_hostile_name(photo_folder, tmp_path, monkeypatch):
-    from evaluation.parts import Box
     from evaluation.report import sliders
     from evaluation.report.previews import Preview
+    from utils.boxes import Box
 
     image = "</script><script>alert(1)</script>\"'<!--"
     given = options(tmp_path, photo_folder, [BICUBIC])

@@ -6,10 +6,10 @@ import torch
 
 from data.grey import to_grey
 from evaluation.evaluate import evaluate
-from evaluation.metrics import psnr_rgb, ssim_y
 from evaluation.options import EvaluationOptions
 from evaluation.report.page import make_page
-from evaluation.tables import make_tables, write_tables
+from evaluation.tables.build import make_tables, write_tables
+from metrics.psnr_ssim import psnr_rgb, ssim_y
 from models import build_generator
 from models.weight_files import export_weights
 from utils.images import read_image

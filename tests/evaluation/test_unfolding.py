@@ -10,11 +10,11 @@ import torch
 from benchmarks.soak import CISR_PSI
 from data.codecs import compress
 from data.resize import imresize, modcrop
-from evaluation.inference import restore
-from evaluation.metrics import psnr_y
+from evaluation.figures.unfolding_figure import LEAST_SPAN, draw, plot
 from evaluation.options import EvaluationOptions
 from evaluation.unfolding import StepScore, check_unfolding, write_unfolding
-from evaluation.unfolding_figure import LEAST_SPAN, draw, plot
+from inference.restorer import restore
+from metrics.psnr_ssim import psnr_y
 from models import build_generator
 from models.weight_files import export_weights
 from utils.errors import UserError

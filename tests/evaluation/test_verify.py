@@ -11,8 +11,8 @@ from skimage import data
 from data.codecs import compress
 from data.resize import imresize, modcrop
 from evaluation import verify
-from evaluation.metrics import psnr_y, ssim_y
 from evaluation.published import Published
+from metrics.psnr_ssim import psnr_y, ssim_y
 from utils.errors import UserError
 from utils.images import read_image, write_png
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data.resize import imresize
-from evaluation.inference import restore
+from inference.restorer import restore
 from models import build_generator
 
 

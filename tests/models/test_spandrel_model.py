@@ -12,8 +12,8 @@ from spandrel.architectures.Compact import Compact
 
 from benchmarks.soak import experiment
 from evaluation.evaluate import evaluate
-from evaluation.inference import Restorer, restore
 from evaluation.options import EvaluationOptions
+from inference.restorer import Restorer, restore
 from models import SpandrelModel, WeightsError, build_generator, options_in_file
 from training.options import TrainOptions
 from utils.images import write_png

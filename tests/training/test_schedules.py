@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.schedules import ConstantSchedule, CosineSchedule, MultiStepSchedule
+from training.optimization import ConstantSchedule, CosineSchedule, MultiStepSchedule
 
 
 def test_constant():

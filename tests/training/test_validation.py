@@ -8,16 +8,16 @@ import torch
 
 from benchmarks.soak import differences, experiment, write_photos
 from data.options import EvaluationSetOptions
-from evaluation.metrics import psnr_rgb
 from losses import LossWeightsError
+from metrics.psnr_ssim import psnr_rgb
 from models import Bicubic
 from training import validation
 from training.check import check
 from training.experiment import run_experiment
-from training.options import RuntimeOptions, TrainOptions
-from training.progress import _figures
+from training.loop.progress import _figures
+from training.options import TrainOptions
 from training.run_folder import RunFolder, read_checkpoint
-from training.runtime import Runtime
+from training.runtime import Runtime, RuntimeOptions
 from training.validation import Score, Validation, ValidationOptions, Validator
 from utils.errors import UserError
 from utils.images import write_png

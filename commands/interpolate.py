@@ -1,0 +1,96 @@
+"""Between trainings of one network: `python test.py interpolate A B … --output FILE`. For users: docs/export.md."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inference.shipped_weights import resolve
+from models import GENERATORS, Generator, GeneratorOptions, build_generator, options_in_file
+from models.weight_files import export_weights
+from utils.errors import UserError
+from utils.files import check_new, write_atomically
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="test.py interpolate", description="Weights between those of trainings (docs/export.md)."
+    )
+    parser.add_argument("weights", type=Path, nargs="+", metavar="WEIGHTS", help="files, or names in checkpoints/")
+    parser.add_argument("--alpha", type=float, help="share of the second of two, 0 to 1 (default: equal shares)")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file where there is one")
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the interpolated weights. Raises UserError and WeightsError for mistakes."""
+    if args.output.suffix.lower() != ".safetensors":
+        raise UserError(f"--output {args.output}: give a name that ends in .safetensors")
+    check_new(args.output, overwrite=args.overwrite)
+    shares = _shares(len(args.weights), args.alpha)
+    options = [options_in_file(resolve(path)) for path in args.weights]
+    for other in options[1:]:
+        _check_same(options[0], other)
+    between = interpolate((build_generator(each) for each in options), shares)
+    said = {"between": " and ".join(path.name for path in args.weights), "shares": shares}
+    payload = export_weights(between, said)
+    write_atomically(args.output, payload)
+    parts = ", ".join(f"{share:.3g} of {path}" for share, path in zip(shares, args.weights))
+    print(f"{args.output}: {type(between).__name__} x{between.scale}, {len(payload) / 1e6:.1f} MB; {parts}")
+    return 0
+
+
+@torch.no_grad()
+def interpolate(networks: Iterable[Generator], shares: list[float]) -> Generator:
+    """The network whose weights are the sum of those of `networks` by `shares` (Wang et al., ESRGAN, section 3.4).
+
+    Of use where trainings began at the same weights: between a network for PSNR and the adversarial one that it became,
+    or for the mean of several ends of one training, often better than each (Izmailov et al., UAI 2018; Wortsman et al.,
+    ICML 2022).
+
+    Args:
+        networks: of equal options, taken one at a time; the first is changed and returned.
+        shares: one for each network; their sum is 1.
+    """
+    one_by_one = iter(networks)
+    first = next(one_by_one)
+    sums = {name: tensor.double() * shares[0] for name, tensor in _weights(first)}
+    for network, share in zip(one_by_one, shares[1:], strict=True):
+        for name, tensor in _weights(network):
+            sums[name] += tensor.double() * share
+    for name, tensor in _weights(first):
+        tensor.copy_(sums[name])
+    return first
+
+
+def _weights(network: Generator) -> Iterator[tuple[str, Tensor]]:
+    return ((name, tensor) for name, tensor in network.state_dict().items() if tensor.is_floating_point())
+
+
+def _shares(count: int, alpha: float | None) -> list[float]:
+    if count < 2:
+        raise UserError("interpolate: give two weights or more")
+    if alpha is None:
+        return [1 / count] * count
+    if count > 2:
+        raise UserError(f"--alpha is for two weights; {count} have equal shares")
+    if not 0 <= alpha <= 1:
+        raise UserError(f"--alpha {alpha}: give a share from 0 to 1")
+    return [1 - alpha, alpha]
+
+
+def _check_same(first: GeneratorOptions, second: GeneratorOptions) -> None:
+    if not GENERATORS[first.type].trainable:
+        raise UserError(f"{first.weights}: a network of others; give weights that training here wrote")
+    ours, theirs = (options.model_dump(mode="json", exclude={"weights"}) for options in (first, second))
+    differing = [
+        f"{key} {ours.get(key)} and {theirs.get(key)}" for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)
+    ]
+    if differing:
+        raise UserError(f"{first.weights} and {second.weights} are two networks: {', '.join(differing)}")

@@ -1,0 +1,51 @@
+"""The networks of an evaluation's rows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import torch
+
+from evaluation.options import ModelOptions
+from inference.devices import ready
+from models import Generator, options_in_file
+from utils.errors import UserError
+
+
+def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
+    """A row's network, ready to restore; None where its weights are not there, or where it is a program.
+
+    Raises:
+        UserError, WeightsError: weights of another scale, or that do not fit.
+    """
+    if not is_there(model):
+        return None
+    generator_options = model.generator or options_in_file(model.weights)
+    if generator_options.scale != scale:
+        raise UserError(
+            f"model {model.name!r}: {model.weights} is for scale {generator_options.scale}, scale is {scale}"
+        )
+    return ready(generator_options, device)
+
+
+def is_there(model: ModelOptions) -> bool:
+    """Whether a row is a network whose weights, if it needs any, are there."""
+    return model.program is None and (model.weight_file is None or model.weight_file.is_file())
+
+
+def why_not_there(model: ModelOptions) -> str:
+    """Why `load_model` gives None, in words."""
+    return "is a program" if model.program is not None else f"{model.weight_file} is not there"
+
+
+def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:
+    """`load_model` of several rows by name; those that are not there are named on stderr and left out."""
+    there = {}
+    for model in models:
+        generator = load_model(model, scale, device)
+        if generator is None:
+            print(f"{model.name}: {why_not_there(model)}; left out", file=sys.stderr)
+        else:
+            there[model.name] = generator
+    return there

@@ -1,0 +1,124 @@
+"""Photos without ground truth, from social media say: restored by every model, shown side by side."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from itertools import count, repeat
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data.evaluation_sets import photos_of
+from data.resize import imresize
+from evaluation.load_models import is_there, load_those_there, why_not_there
+from evaluation.options import EvaluationOptions
+from evaluation.photos.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
+from inference.devices import pick_device
+from inference.restorer import Restorer
+from utils.boxes import Box, detail_box
+from utils.cli import one_line
+from utils.errors import UserError
+from utils.images import ImageError, image_size, read_image, write_png
+from utils.visible import visible
+
+ROWS = 6
+"""Photos on a page."""
+_MARGIN = 4  # LR pixels around an enlarged part: the cubic kernel reaches 2
+
+
+@dataclass
+class RestoredPhotos:
+    """What was written in `options.folder` beside `images/`, and a line for each photo that could not be read."""
+
+    written: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def check_photos(options: EvaluationOptions) -> None:
+    """Look at all folders and file headers before anything slow.
+
+    Raises:
+        UserError: a folder that cannot be used or has no photo that can be read; or no model is there.
+    """
+    for photos in options.photos:
+        refused = None
+        for path in photos_of(photos).values():
+            try:
+                image_size(path)
+                break
+            except ImageError as error:
+                refused = refused or error
+        else:
+            raise UserError(f"photos: none of {photos.folder} can be read; the first: {refused}")
+    missing = [f"{model.name}: {why_not_there(model)}" for model in options.models if not is_there(model)]
+    if options.photos and len(missing) == len(options.models):
+        raise UserError(f"photos: none of the models can restore them ({'; '.join(missing)})")
+
+
+def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
+    """Restore every photo by every model; write `images/<model>/<set>/<photo>.png` and sheets under `photos/`.
+
+    A sheet is `photos/<set>.png`, of a longer set `photos/<set>/page1.png` and so on: a row per photo, with the part
+    that is shown marked in a preview, that part enlarged by MATLAB's bicubic, and restored by each model. Photos that
+    memory does not hold whole go through a network in tiles, as those of `test.py restore` do. One that cannot be read
+    stops nothing.
+
+    Raises:
+        UserError, WeightsError: as `evaluate` and `check_photos`.
+    """
+    done = RestoredPhotos()
+    if not options.photos:
+        return done
+    device = pick_device(options.device)
+    generators = load_those_there(options.models, options.scale, device)
+    restorers = {name: Restorer(generator, device) for name, generator in generators.items()}
+    titles = ["photo", f"input, bicubic ×{options.scale}", *restorers]
+    for photo_set in options.photos:
+        paths = photos_of(photo_set)
+        _remove_sheets(options, photo_set.name)
+        rows: list[Row] = []
+        pages = count(1) if len(paths) > ROWS else repeat(None)
+        for name, path in tqdm(paths.items(), desc=photo_set.name, unit="photo", disable=None):
+            try:
+                lr = read_image(path)
+            except ImageError as error:
+                done.failed.append(one_line(error))
+                continue
+            box = detail_box(lr, CELL // (ZOOM * options.scale))
+            parts = [enlarged(lr, box, options.scale)]
+            for model, restorer in restorers.items():
+                sr = restorer(lr)
+                if restorer.note:
+                    tqdm.write(visible(f"note: {path}: {model}: {restorer.note}"), file=sys.stderr)
+                if options.save_images:
+                    write_png(options.folder / "images" / model / photo_set.name / f"{name}.png", sr)
+                parts.append(box.times(options.scale).cut(sr).copy())  # a view would keep the whole photo
+            rows.append(Row(f"{path.name}, {lr.shape[1]}×{lr.shape[0]} pixels", preview(lr, box), parts))
+            if len(rows) == ROWS:
+                write_png(sheet_path(options, photo_set.name, next(pages)), draw_sheet(titles, rows))
+                rows = []
+        if rows:
+            write_png(sheet_path(options, photo_set.name, next(pages)), draw_sheet(titles, rows))
+    done.written = ["photos/"]
+    return done
+
+
+def enlarged(lr: np.ndarray, box: Box, scale: int) -> np.ndarray:
+    """A part of the photo as it looks in the whole photo enlarged by MATLAB's bicubic."""
+    around = box.grown(_MARGIN, lr.shape)
+    whole = imresize(around.cut(lr), scale) if scale > 1 else around.cut(lr)
+    return Box(box.top - around.top, box.left - around.left, box.height, box.width).times(scale).cut(whole)
+
+
+def sheet_path(options: EvaluationOptions, name: str, page: int | None) -> Path:
+    """Where a sheet is written; `page` from 1, None where one is enough."""
+    return options.folder / "photos" / (f"{name}.png" if page is None else f"{name}/page{page}.png")
+
+
+def _remove_sheets(options: EvaluationOptions, name: str) -> None:
+    """Those of a run before, which may have had more pages."""
+    old = [sheet_path(options, name, None), *sheet_path(options, name, 1).parent.glob("page*.png")]
+    for path in old:
+        path.unlink(missing_ok=True)

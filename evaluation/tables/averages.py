@@ -1,0 +1,93 @@
+"""Scores of single images to a row for each model × set × compression: means, intervals, published figures."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from data.codecs import parse
+from data.options import EvaluationSetOptions
+from evaluation.evaluate import Evaluation
+from evaluation.options import EvaluationOptions
+from evaluation.tables.bootstrap import interval
+from evaluation.tables.published_columns import quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEYS = ["model", "dataset", "compression"]
+MEAN = "mean"
+"""In place of a compression: the mean over all compressions of a set that has several."""
+
+
+def compressions_of(dataset: EvaluationSetOptions) -> list[str]:
+    """As the scores name them."""
+    return ["as is"] if dataset.lr is not None else [str(parse(spec)) for spec in dataset.compressions]
+
+
+def rows_of(dataset: EvaluationSetOptions) -> list[str]:
+    """The set's compressions, and `MEAN` where there are several."""
+    compressions = compressions_of(dataset)
+    return [*compressions, *([MEAN] if len(compressions) > 1 else [])]
+
+
+def images(evaluation: Evaluation) -> pd.DataFrame:
+    """A row per restored image."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                **dict(zip(KEYS, (score.model, score.dataset, score.compression))),
+                "image": score.image,
+                **score.scores,
+                "bits_per_pixel": math.nan if score.bits_per_pixel is None else score.bits_per_pixel,
+                "seconds": score.seconds,
+            }
+            for score in evaluation.scores
+        ]
+    )
+
+
+def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame:
+    """A row per model × set × compression, in the options' order; models whose weights are not there have none.
+
+    A set with several compressions also has a row of `MEAN`, of which each image counts once.
+
+    Columns: `KEYS`, `images`; for each metric its mean, `_low` and `_high` (95 %, `bootstrap`), `_published`
+    and `_difference` (ours less the published one; empty where there is none); `bits_per_pixel` (mean) and `seconds`
+    (median, as the first image on a GPU takes far longer).
+    """
+    import pandas as pd
+
+    columns = [*KEYS, "images"]
+    for name in options.metrics:
+        columns += [name, *(f"{name}_{part}" for part in ("low", "high", "published", "difference"))]
+    columns += ["bits_per_pixel", "seconds"]
+    table = images(evaluation)
+    rows = []
+    groups = dict(list(table.groupby(KEYS))) if len(table) else {}
+    for (model, dataset), of_all in table.groupby(KEYS[:2]) if len(table) else ():
+        groups[model, dataset, MEAN] = of_all.groupby("image", sort=False).mean(numeric_only=True)
+    for dataset in options.datasets:
+        for compression in rows_of(dataset):
+            for model in options.models:
+                group = groups.get((model.name, dataset.name, compression))
+                if group is None:
+                    continue
+                row = dict(zip(KEYS, (model.name, dataset.name, compression)), images=len(group))
+                names = [name for name in options.metrics if name not in evaluation.left_out]
+                values = group[names].to_numpy(dtype=np.float64)
+                for name, column, low, high in zip(names, values.T, *interval(values)):
+                    row |= {name: column.mean(), f"{name}_low": low, f"{name}_high": high}
+                    known = quoted(options, model, name, dataset, compression)
+                    if known is not None:
+                        row[f"{name}_published"] = known.value
+                        if known.comparable:
+                            row[f"{name}_difference"] = column.mean() - known.value
+                bits = group["bits_per_pixel"].to_numpy(dtype=np.float64)
+                row |= {"bits_per_pixel": bits.mean(), "seconds": group["seconds"].median()}
+                rows.append(row)
+    return pd.DataFrame(rows, columns=columns)

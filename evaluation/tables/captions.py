@@ -1,0 +1,59 @@
+"""What stands above a table: how its figures were taken, by which encoders, and what must be known of its rows."""
+
+from __future__ import annotations
+
+from data.codecs import parse
+from data.codecs.base import QualityCodec
+from data.grey import MEANING
+from evaluation.contamination import warnings
+from evaluation.options import EvaluationOptions
+from metrics.measures import MEASURES
+
+_OF_Y = ("psnr_y", "ssim_y")
+
+
+def caption(options: EvaluationOptions) -> list[str]:
+    """Sentences that say what the figures are, so that a table can be compared with another."""
+    y = [MEASURES[name].meaning for name in options.metrics if name in _OF_Y]
+    others = [f"{MEASURES[name].meaning}." for name in options.metrics if name not in _OF_Y]
+    lines = [f"×{options.scale}, on 8-bit rounded and clamped output."]
+    if y and any(dataset.grey is None for dataset in options.datasets):
+        lines.append(f"{', '.join(y)}: convention `{options.convention}`, border {options.shaved}.")
+    elif y:
+        lines.append(f"{', '.join(y)}: border {options.shaved}.")
+    return [
+        *lines,
+        *others,
+        *_grey(options),
+        *_encoders(options),
+        "bpp: bits per pixel of the LR image, as encoded here.",
+        *warnings(options),
+    ]
+
+
+def _grey(options: EvaluationOptions) -> list[str]:
+    """A sentence for each kind of grey images, with the sets that are made so."""
+    found: dict[str, list[str]] = {}
+    for dataset in options.datasets:
+        if dataset.grey is not None:
+            found.setdefault(MEANING[dataset.grey], []).append(dataset.name)
+    return [
+        f"{', '.join(names)}: grey images ({meaning}), compressed and restored as such; every figure is of their one "
+        "channel, SSIM's windows inside the image."
+        for meaning, names in found.items()
+    ]
+
+
+def _encoders(options: EvaluationOptions) -> list[str]:
+    """A sentence for each encoder and its settings, with the qualities it is used at."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for dataset in options.datasets:
+        for spec in () if dataset.lr is not None else dataset.compressions:
+            codec = parse(spec).of_grey() if dataset.grey else parse(spec)
+            if isinstance(codec, QualityCodec):
+                qualities = found.setdefault((codec.title, codec.encoder()), [])
+                qualities += [str(codec.quality)] if str(codec.quality) not in qualities else []
+            elif spec != "none":
+                resized = "" if codec.keeps_size else "; the original is resized alike"
+                found[str(parse(spec)), codec.describe() + resized] = [""]
+    return [f"{' '.join([title, ', '.join(qualities)]).strip()}: {how}." for (title, how), qualities in found.items()]

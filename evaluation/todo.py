@@ -1,0 +1,102 @@
+"""What an evaluation still has to do: pictures to restore, pictures that only need scores, figures taken over."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from data.codecs import parse
+from data.evaluation_sets import EvaluationItem
+from evaluation.options import EvaluationOptions
+from evaluation.rows import Row
+from evaluation.score_log import Record, key_of
+from metrics.measures import Measurer
+from utils.files import sha256_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image at one compression.
+
+    Attributes:
+        keys: the models that need something, and the key of each one's record.
+        earlier: their records so far, where there are any.
+        whole: those of `earlier` whose picture is there: it needs scores alone.
+    """
+
+    item: EvaluationItem
+    keys: dict[str, str] = field(default_factory=dict)
+    earlier: dict[str, Record] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+
+
+def place(model: str, item: EvaluationItem) -> str:
+    """Path of a restored image below the folder of images."""
+    return f"{model}/{item.set_name}/{item.compression.replace('>', '+').replace(':', '-')}/{item.image}.png"
+
+
+def image_path(options: EvaluationOptions, model: str, item: EvaluationItem) -> Path:
+    """Where a restored image is written."""
+    return options.folder / "images" / place(model, item)
+
+
+def plan(
+    items: list[EvaluationItem],
+    rows: dict[str, Row],
+    options: EvaluationOptions,
+    measurer: Measurer,
+    records: dict[str, Record],
+) -> tuple[list[Task], list[Record]]:
+    """What is to be done, and the records that need nothing; says on stderr what is taken over and what is not."""
+    places = {record.place for record in records.values()}
+    facts = _Facts()
+    tasks, known, changed = [], [], 0
+    for item in items:
+        task = Task(item)
+        for name, row in rows.items():
+            if not row.takes(item):
+                continue
+            key, path = key_of(facts(row, item)), image_path(options, name, item)
+            record = records.get(key)
+            whole = record is not None and record.has_picture(path)
+            if record is not None and record.has(measurer.kinds.values()) and (whole or not options.save_images):
+                known.append(record)
+                continue
+            task.keys[name] = key
+            if record is not None:
+                task.earlier[name] = record
+            if whole:
+                task.whole.add(name)
+            changed += record is None and place(name, item) in places
+        if task.keys:
+            tasks.append(task)
+    if known:
+        every = sum(row.takes(item) for item in items for row in rows.values())
+        print(f"{len(known)} of {every} images are restored and scored already", file=sys.stderr)
+    if changed:
+        print(f"{changed} images are made anew: their weights, source or encoder have changed", file=sys.stderr)
+    return tasks, known
+
+
+class _Facts:
+    """Everything that determines what a row makes of an item, as plain data."""
+
+    def __init__(self) -> None:
+        self.file, self.encoder = cache(sha256_of), cache(_encoder)
+
+    def __call__(self, row: Row, item: EvaluationItem) -> dict[str, Any]:
+        if item.lr_path:
+            made_of = {"lr": self.file(item.lr_path)}
+        else:
+            made_of = {"encoder": self.encoder(item.compression, item.grey is not None)}
+        if item.grey:
+            made_of["grey"] = item.grey
+        return {**row.facts(item), **made_of, "hr": self.file(item.hr_path), "place": place(row.name, item)}
+
+
+def _encoder(compression: str, grey: bool) -> str:
+    codec = parse(compression)
+    return (codec.of_grey() if grey else codec).describe()

@@ -1,0 +1,293 @@
+"""From images to restored images through a generator: whole, or in tiles where memory asks for it."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from data.jpeg_files import NO_FILE, CompressedFile
+from data.jpeg_files.cell import MCU, JpegCell
+from data.jpeg_files.quantisation import Steps
+from inference.complexity import activation_bytes
+from inference.tiles import MULTIPLE, Grid, blend, grid, regrouped, samples
+from models import Generator
+from models.global_average import held_averages
+from utils.errors import UserError
+from utils.memory import available_bytes
+
+Precision = Literal["fp32", "bf16", "fp16"]
+OVERLAP = 48
+"""LR pixels that tiles share. Measured on RRDBNet (docs/restoring.md); networks that fold pixels need the most."""
+
+_LEAST_TILE = 32
+_LARGEST_TILE = 1024  # beyond it nothing gets faster
+_SHARE = 0.5  # of the memory that is free
+_MOST_ON_CPU = 1 << 30  # bytes of a tile; larger ones are no faster there
+
+
+def restore(
+    generator: Generator,
+    lr: np.ndarray,
+    device: torch.device | str = "cpu",
+    *,
+    file: CompressedFile = NO_FILE,
+    consistency: bool = False,
+) -> np.ndarray:
+    """One image through the generator, whole.
+
+    Args:
+        lr: uint8 h×w×3 RGB.
+        file: what is known of the file that `lr` was decoded from.
+        consistency: bring the result into the file's cell (at scale 1, where it has one).
+
+    Returns:
+        uint8 (h·scale)×(w·scale)×3, rounded half up and clamped.
+
+    Raises:
+        UserError: the network gave numbers that are not finite.
+    """
+    with torch.inference_mode():
+        batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
+        sr = run(generator, batch, file.steps)[0]
+        if consistency and generator.scale == 1 and (cell := file.cell_of(lr)) is not None:
+            sr = _agreeing(sr.float(), cell)
+        return to_uint8(sr)
+
+
+def run(generator: Generator, lr: Tensor, steps: Steps) -> Tensor:
+    """The generator's output for parts of one image `N×3×h×w`; one that reads quantisation steps is given them."""
+    if not generator.reads_steps:
+        return generator(lr)
+    return generator(lr, torch.tensor([steps], device=lr.device).expand(len(lr), -1))
+
+
+def _agreeing(band: Tensor, cell: JpegCell, top: int = 0) -> Tensor:
+    """Float 3×h×w in [0, 1], a band of a restored image that begins at row `top` → the nearest in the file's cell."""
+    pixels = (band * 255).permute(1, 2, 0).cpu().numpy()
+    return torch.from_numpy(cell.project(pixels, top)).permute(2, 0, 1).to(band.device) / 255
+
+
+def finite(sr: Tensor, precision: Precision = "fp32") -> Tensor:
+    """What a network gave, if it is finite: else there is no picture to score or to keep.
+
+    Raises:
+        UserError: NaN or an infinity in it.
+    """
+    if not sr.isfinite().all():
+        other = {
+            "fp32": "it diverged in training, or its weights are damaged: take an earlier checkpoint or other weights",
+            "bf16": "try precision fp32",
+            "fp16": "use precision bf16 or fp32",
+        }[precision]
+        raise UserError(f"the network gave numbers that are not finite in {precision}; {other}")
+    return sr
+
+
+def to_uint8(image: torch.Tensor) -> np.ndarray:
+    """Float 3×h×w in [0, 1], on any device → uint8 h×w×3, rounded half up and clamped.
+
+    Raises:
+        UserError: the network gave numbers that are not finite.
+    """
+    return (finite(image).float() * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def to_unit_range(batch: torch.Tensor) -> torch.Tensor:
+    """uint8 N×h×w×3 → float32 N×3×h×w in [0, 1], on the batch's device."""
+    return batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 255
+
+
+class Restorer:
+    """Restores images of any size and of 8 or 16 bits with one generator.
+
+    An image goes through whole where memory allows it, else in tiles (inference/tiles.py): only a tile at a time
+    is on the device, and besides the image and its result one row of tiles is kept. Where averages over all pixels are
+    what a network sees of the whole (channel attention: CISRNet, RCAN), those of samples of the image are taken first
+    and held for all tiles. CISR-PSI gives tiles another result than the whole.
+
+    Args:
+        generator: in eval mode, on `device`.
+        precision: of the network: `bf16` and `fp16` run it under autocast; fp16 on CUDA only.
+        self_ensemble: mean over the eight turned and mirrored images (Timofte et al., CVPR 2016): 8 times the work.
+        tile: side of a tile in LR pixels; None: what memory allows (see `tile_for`). Where it turns out to be too
+            large, it is halved for the rest.
+        overlap: LR pixels that tiles share, a multiple of 4.
+        consistency: at scale 1, bring what is restored of a JPEG into its cell (data/jpeg_files/cell.py).
+        strength: 0 to 1, how far from the input (at other scales than 1: upscaled by bicubic) to the network's result.
+
+    Raises:
+        UserError: settings that do not go together.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device | str = "cpu",
+        *,
+        precision: Precision = "fp32",
+        self_ensemble: bool = False,
+        tile: int | None = None,
+        overlap: int = OVERLAP,
+        consistency: bool = True,
+        strength: float = 1.0,
+    ):
+        self.generator, self.device = generator, torch.device(device)
+        self.precision, self.self_ensemble, self.overlap = precision, self_ensemble, overlap
+        if precision == "fp16" and self.device.type == "cpu":
+            raise UserError("precision fp16 needs CUDA; on the CPU use bf16 or fp32")
+        if overlap < 0 or overlap % MULTIPLE:
+            raise UserError(f"overlap is {overlap}; give a multiple of {MULTIPLE}")
+        self.least_tile = max(2 * overlap, _LEAST_TILE)
+        if tile is not None and tile < self.least_tile:
+            raise UserError(f"tile is {tile}; with an overlap of {overlap} it must be at least {self.least_tile}")
+        if not 0 <= strength <= 1:
+            raise UserError(f"strength is {strength:g}; give 0 to 1")
+        self.tile, self.consistency, self.strength = tile, consistency, strength
+        self.tiles = 0
+        self.looks_at_whole = generator.looks_at_whole
+        self._bytes_per_pixel = activation_bytes(generator)
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        progress: Callable[[int, int], None] | None = None,
+        file: CompressedFile = NO_FILE,
+    ) -> np.ndarray:
+        """One image restored. One whose channels are all alike stays grey.
+
+        Args:
+            image: uint8 or uint16 h×w×3 RGB.
+            file: what is known of the file that it was decoded from; in the orientation of the file.
+            progress: called with (tiles done, tiles in all); starts over when tiles have to be made smaller.
+
+        Returns:
+            The same type, (h·scale)×(w·scale)×3, rounded half up and clamped.
+
+        Raises:
+            UserError: too little memory for the smallest tiles, or numbers that are not finite.
+        """
+        while True:
+            tiles = self.plan(*image.shape[:2])
+            self.tiles = tiles.count
+            try:
+                return self._in_tiles(image, tiles, progress, file)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+            # Outside the except clause: there the traceback would keep the tensors alive.
+            used = max(tiles.rows.length, tiles.columns.length)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if used <= self.least_tile:
+                raise UserError(f"too little memory on {self.device} even for tiles of {used}; free some or use cpu")
+            self.tile = max(used // 2, self.least_tile)
+            print(f"out of memory with tiles of {used}; going on with {self.tile}", file=sys.stderr)
+
+    @property
+    def note(self) -> str | None:
+        """What to know of the image that was restored last, if anything."""
+        if self.tiles < 2 or not self.looks_at_whole or self.generator.averages_can_be_held:
+            return None
+        return f"restored in {self.tiles} tiles by a network that looks at the whole image: seams may show"
+
+    def plan(self, height: int, width: int) -> Grid:
+        """The tiles that an image of this size is restored in; one where it goes through whole."""
+        tile = self.tile or self._tile_for(height, width)
+        return grid(height, width, tile, self.overlap)
+
+    def _tile_for(self, height: int, width: int) -> int:
+        """The whole image if half of the free memory is enough for it, else the largest square that fits there.
+
+        On the CPU a tile's share is limited, unless only the whole image gives what the network is meant to give.
+        """
+        if self.device.type == "cuda":
+            free = most = torch.cuda.mem_get_info(self.device)[0] * _SHARE
+        else:
+            free = available_bytes() * _SHARE
+            most = min(free, _MOST_ON_CPU)
+        if height * width * self._bytes_per_pixel <= (free if self.looks_at_whole else most):
+            return max(height, width, self.least_tile)
+        return min(max(math.isqrt(int(most / self._bytes_per_pixel)), self.least_tile), _LARGEST_TILE)
+
+    def _in_tiles(
+        self, image: np.ndarray, tiles: Grid, progress: Callable[[int, int], None] | None, file: CompressedFile
+    ) -> np.ndarray:
+        top_value, scale = np.iinfo(image.dtype).max, self.generator.scale
+        grey = bool((image[..., :1] == image[..., 1:]).all())
+        cell = file.cell_of(image) if self.consistency and scale == 1 else None
+        restored = np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), image.dtype)
+        done = 0
+
+        def tile_at(top: int, left: int, height: int, width: int) -> Tensor:
+            nonlocal done
+            tile = image[top : top + height, left : left + width].astype(np.float32) / np.float32(top_value)
+            lr = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None].to(self.device)
+            sr = self._network(lr, file.steps)
+            if self.strength < 1:
+                size = sr.shape[2:]
+                before = lr if scale == 1 else F.interpolate(lr, size=size, mode="bicubic", align_corners=False)
+                sr = torch.lerp(before, sr, self.strength)
+            if grey:
+                sr = sr.mean(1, keepdim=True).expand_as(sr)
+            done += 1
+            if progress:
+                progress(done, tiles.count)
+            return sr[0].cpu()
+
+        def look_at(sample: np.ndarray) -> None:
+            parts = torch.from_numpy(sample.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(top_value))
+            self._network(parts.to(self.device), file.steps)
+
+        row = 0
+        held = self.looks_at_whole and tiles.count > 1
+        with (
+            torch.inference_mode(),
+            held_averages(self.generator, look_at, samples(image, tiles)) if held else nullcontext(),
+        ):
+            bands = blend(tile_at, tiles, scale)
+            for band in bands if cell is None else regrouped(bands, MCU):
+                if cell is not None:
+                    band = _agreeing(band, cell, row)
+                rounded = (band * top_value + 0.5).floor_().clamp_(0, top_value).permute(1, 2, 0).numpy()
+                restored[row : row + len(rounded)] = rounded
+                row += len(rounded)
+        return restored
+
+    def _network(self, lr: Tensor, steps: Steps) -> Tensor:
+        """float32 1×3×h×w in [0, 1] → float32, `scale` times larger."""
+
+        def network(lr: Tensor) -> Tensor:
+            return run(self.generator, lr, steps)
+
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        with torch.autocast(self.device.type, dtype) if dtype else nullcontext():
+            sr = ensemble_of_eight(network, lr) if self.self_ensemble else network(lr).float()
+        return finite(sr, self.precision)
+
+
+def ensemble_of_eight(network: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
+    """Mean of what `network` makes of `lr` (N×3×h×w) in all eight orientations, each turned back; float32."""
+    total = None
+    for turns in range(4):
+        turned = lr.rot90(turns, (2, 3))
+        for sr in (network(turned).float(), network(turned.flip(3)).float().flip(3)):
+            upright = sr.rot90(-turns, (2, 3))
+            total = upright if total is None else total + upright
+    return total / 8
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # On the CPU it is a plain RuntimeError.
+    return (
+        isinstance(error, torch.cuda.OutOfMemoryError)
+        or "not enough memory" in str(error)
+        or ("DefaultCPUAllocator" in str(error))
+    )

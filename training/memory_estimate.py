@@ -1,0 +1,129 @@
+"""Device memory that a stage needs, counted without computing or allocating anything."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.optim import Optimizer
+
+from models import build_generator
+from training.options import TrainOptions
+from training.recipes import RECIPES
+from training.recipes.base import Batch
+
+
+@dataclass(frozen=True)
+class StageMemory:
+    """Bytes on one process, in float32, by what they are for."""
+
+    weights: int
+    """All networks, those of losses and the EMA among them."""
+    gradients: int
+    optimizer: int
+    """Adam's and AdamW's two averages, SGD's one."""
+    batches: int
+    """The micro-batches of an iteration and the one that is copied ahead."""
+    activations: int
+    """What a backward pass keeps of one micro-batch, each storage once; of several passes the one that keeps most."""
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return self.weights + self.gradients + self.optimizer + self.batches + self.activations
+
+
+class _MetaRuntime:
+    """What a recipe uses of `Runtime`, on the meta device; a backward pass counts what it would have freed."""
+
+    device = torch.device("meta")
+    fused = False
+
+    def __init__(self) -> None:
+        self.accelerator = SimpleNamespace(
+            backward=self._backward, no_sync=lambda step: nullcontext(), unscale_gradients=lambda optimizer: None
+        )
+        self.kept: dict[int, torch.UntypedStorage] = {}
+        self.most: list[torch.UntypedStorage] = []
+
+    def place(self, module: nn.Module) -> nn.Module:
+        return module.to("meta")
+
+    def prepare(self, step: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
+        return step, optimizer
+
+    def mean(self, value: Tensor) -> Tensor:
+        return value
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """The hook: a saved tensor's storage, held so that its identity is its own."""
+        storage = tensor.untyped_storage()
+        self.kept[id(storage)] = storage
+        return tensor
+
+    def _backward(self, _loss: Tensor) -> None:
+        self.most = max(self.most, list(self.kept.values()), key=_size)
+        self.kept = {}
+
+
+def stage_memory(options: TrainOptions, position: int, ranks: int = 1) -> StageMemory:
+    """Memory of a stage on each of `ranks` processes: its recipe's iteration on the meta device, what autograd saves.
+
+    Left out: temporary results, gradients of activations among them, workspaces of convolutions, fragmentation, the
+    CUDA context, validation; of a network that checkpoints, the one block that is computed again at a time. With
+    `runtime.precision` bf16 or fp16 the activations are nearer to a half.
+
+    Raises:
+        LossWeightsError: the weights of a perceptual loss are not there.
+    """
+    stage = options.stages[position]
+    runtime = _MetaRuntime()
+    with torch.device("meta"):
+        generator = build_generator(options.generator.model_copy(update={"weights": None}))
+        recipe = RECIPES[stage.recipe.type](stage.recipe, generator.train(), stage, runtime)
+    recipe.set_iteration(stage.iterations - 1)
+    # Networks of losses are held by the recipe beside those that it trains.
+    modules = [*recipe.networks.values(), *(part for part in vars(recipe).values() if isinstance(part, nn.Module))]
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    batch = _batch(
+        options,
+        stage.batch_size // (stage.accumulate * ranks),
+        clean_lr=recipe.needs_clean_lr,
+        steps=generator.reads_steps,
+    )
+    elsewhere = {id(storage): storage for storage in (t.untyped_storage() for t in (*tensors, *batch.values()))}
+    trained = {
+        name: sum(p.numel() * p.element_size() for group in optimizer.param_groups for p in group["params"])
+        for name, optimizer in recipe.optimizers.items()
+    }
+    averages = {name: 1 if isinstance(o, torch.optim.SGD) else 2 for name, o in recipe.optimizers.items()}
+    weights = _size(list({id(storage): storage for storage in (t.untyped_storage() for t in tensors)}.values()))
+    ema = 0 if stage.ema is None else sum(t.numel() * t.element_size() for t in generator.state_dict().values())
+    with saved_tensors_hooks(runtime.keep, lambda tensor: tensor):
+        recipe.iteration([batch])
+    return StageMemory(
+        weights=weights + ema,
+        gradients=sum(trained.values()),
+        optimizer=sum(averages[name] * size for name, size in trained.items()),
+        batches=(stage.accumulate + 1) * sum(t.numel() * t.element_size() for t in batch.values()),
+        activations=_size([storage for storage in runtime.most if id(storage) not in elsewhere]),
+    )
+
+
+def _batch(options: TrainOptions, size: int, *, clean_lr: bool, steps: bool) -> Batch:
+    lr, hr = (
+        torch.empty(size, 3, side, side, device="meta")
+        for side in (options.data.train.patch_size, options.data.train.patch_size * options.generator.scale)
+    )
+    extra = {"clean_lr": torch.empty_like(lr)} if clean_lr else {}
+    if steps:
+        extra["steps"] = torch.empty(size, 2, device="meta")
+    return {"lr": lr, "hr": hr, **extra}
+
+
+def _size(storages: list[torch.UntypedStorage]) -> int:
+    return sum(storage.nbytes() for storage in storages)

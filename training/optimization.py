@@ -1,0 +1,119 @@
+"""How weights are changed: optimisers, learning rates, and what a recipe reads of its stage.
+
+Learning rates are pure functions of the iteration: no state, so nothing to go wrong at a resume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+from torch.optim import Optimizer
+
+from utils.section import Section
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+MOST = 1e20
+"""Of rates: Adam divides its own by 1 − β, 1e-16 at least, and torch gives up where a factor is beyond float32."""
+
+
+class OptimizerOptions(Section):
+    """Adam as in all three papers, AdamW or SGD."""
+
+    type: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(gt=0, le=MOST)
+    """Base learning rate; the schedule multiplies it."""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decays of Adam's and AdamW's averages of the gradient and of its square, each in [0, 1)."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """SGD's momentum."""
+    weight_decay: float = Field(default=0.0, ge=0, le=1e38)
+    """L2 penalty (Adam, SGD) or decoupled decay (AdamW)."""
+
+    @model_validator(mode="after")
+    def _within_float32(self) -> OptimizerOptions:
+        if self.type == "adamw" and self.lr * self.weight_decay > 1e38:
+            raise ValueError("lr × weight_decay is beyond float32; lower one of them")
+        return self
+
+
+def build_optimizer(options: OptimizerOptions, parameters: Iterable[nn.Parameter], *, fused: bool) -> Optimizer:
+    """The optimiser over the parameters that are to be trained."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    common = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
+    if options.type == "sgd":
+        return torch.optim.SGD(trained, momentum=options.momentum, **common)
+    kind = torch.optim.Adam if options.type == "adam" else torch.optim.AdamW
+    return kind(trained, betas=options.betas, **common)
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+    """The same learning rate for all parameter groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+class ConstantSchedule(Section):
+    """The learning rate stays as it is."""
+
+    type: Literal["constant"] = "constant"
+
+    def factor(self, iteration: int, iterations: int) -> float:
+        """What the base learning rate is multiplied with at `iteration` (0 … iterations − 1)."""
+        return 1.0
+
+
+class MultiStepSchedule(Section):
+    """Multiplied by `gamma` at each milestone."""
+
+    type: Literal["multistep"] = "multistep"
+    milestones: tuple[int, ...] = Field(min_length=1)
+    """Iterations at which the learning rate drops, ascending."""
+    gamma: float = Field(default=0.5, gt=0, le=1)
+    """Factor of each drop."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> MultiStepSchedule:
+        if any(a >= b for a, b in zip(self.milestones, self.milestones[1:])) or self.milestones[0] < 1:
+            raise ValueError(f"milestones must be positive and ascending, got {list(self.milestones)}")
+        return self
+
+    def factor(self, iteration: int, iterations: int) -> float:
+        """See `ConstantSchedule.factor`."""
+        return self.gamma ** sum(iteration >= milestone for milestone in self.milestones)
+
+
+class CosineSchedule(Section):
+    """Linear warm-up, then half a cosine down to `final` times the base rate at the last iteration."""
+
+    type: Literal["cosine"] = "cosine"
+    warmup: int = Field(default=0, ge=0)
+    """Iterations of the linear warm-up."""
+    final: float = Field(default=0.0, ge=0, le=1)
+    """Factor reached at the end."""
+
+    def factor(self, iteration: int, iterations: int) -> float:
+        """See `ConstantSchedule.factor`."""
+        if iteration < self.warmup:
+            return (iteration + 1) / (self.warmup + 1)
+        progress = (iteration - self.warmup) / max(1, iterations - self.warmup)
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+Schedule = Annotated[ConstantSchedule | MultiStepSchedule | CosineSchedule, Field(discriminator="type")]
+
+
+class OptimizationOptions(Section):
+    """What a recipe reads of its stage; `StageOptions` adds the recipe and all that is around it."""
+
+    iterations: int = Field(ge=1)
+    """Optimiser rounds over one batch."""
+    optimizer: OptimizerOptions
+    schedule: Schedule = ConstantSchedule()
+    """Learning rate over the iterations."""
+    clip_grad_norm: float | None = Field(default=None, gt=0)
+    """Gradients are scaled down to this norm where theirs is larger."""

@@ -1,0 +1,102 @@
+"""Recipe `nonlocal_prior`: the 88 parameters of CISR-PSI's non-local operator, trained before everything else."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from data.evaluation_sets import EvaluationPair
+from data.resize import imresize
+from losses import PixelLoss, PixelLossOptions
+from models import CISRPSI
+from models.cisr_psi import bicubic_down, bicubic_up
+from training.optimization import OptimizationOptions
+from training.recipes.base import Batch, OneStepRecipe, RecipeOptions
+from training.runtime import Runtime
+from training.validation import Validator
+
+
+class NonLocalPriorOptions(RecipeOptions):
+    """Loss of `nonlocal_prior`: L1 between nonlocal(z, blurred y) and y; z the compressed LR image, y the clean one."""
+
+    trains: ClassVar[tuple[str, ...]] = ("cisr_psi",)
+    type: Literal["nonlocal_prior"] = "nonlocal_prior"
+    kernel: Literal["normalised", "released"] = "normalised"
+    """What blurs the guide: `normalised`, [1 2 1; 2 4 2; 1 2 1] / 16, borders repeated; `released`, the released
+    program's [1 2 1; 2 4 5; 1 2 1], which makes the guide 19 times as bright, with zeros around the image."""
+
+
+class NonLocalPriorTraining(OneStepRecipe):
+    """The operator sees a compressed LR image with the blurred clean one as its guide, and shall give the clean one.
+
+    (Luo et al., section 3.) At the end of the stage both operators of the network hold the trained parameters; they
+    stay frozen in later stages.
+    """
+
+    Options = NonLocalPriorOptions
+    needs_clean_lr = True
+
+    def __init__(self, options: NonLocalPriorOptions, generator: CISRPSI, stage: OptimizationOptions, runtime: Runtime):
+        self.blur = blurred if options.kernel == "normalised" else blurred_as_released
+        self.loss = PixelLoss(PixelLossOptions(type="l1"))
+        generator.requires_grad_(False)
+        # One operator while they are trained: what one learns the other holds.
+        generator.rem.prior = generator.arm.prior
+        super().__init__(generator, generator.arm.prior.requires_grad_(True), stage, runtime)
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        clean = batch["clean_lr"] * 255
+        return {"loss": self.loss(self.step(batch["lr"] * 255, self.blur(clean)), clean)}
+
+    def outcome(self, generator: CISRPSI, validator: Validator) -> list[str]:
+        """What the prior is worth on the validation images, and a warning where it is worth nothing."""
+        sets = validator.means(lambda pair: self._gains(generator, pair))
+        by_clean, by_step_0, eta = np.mean(list(sets.values()), axis=0)
+        lines = [
+            f"prior: u is {by_clean:+.3f} dB nearer to the clean LR image than z led by the blurred clean one, "
+            f"{by_step_0:+.3f} dB led by bicubic(z) as in step 0; median |η| {eta:.3g}"
+        ]
+        if min(by_clean, by_step_0) <= 0:
+            lines.append(
+                "warning: this prior does not bring z nearer to the clean image; train it anew with more iterations "
+                "or a higher optimizer.lr before the stages that use it"
+            )
+        return lines
+
+    def _gains(self, generator: CISRPSI, pair: EvaluationPair) -> list[float]:
+        """RGB-PSNR of u less that of z in dB, by the blurred clean guide and by step 0's; the median of |η| by this."""
+        device = next(generator.parameters()).device
+        z, clean = (
+            torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float()
+            for image in (pair.lr, imresize(pair.hr, 1 / generator.scale))
+        )
+        step_0 = bicubic_down(bicubic_up(z, generator.scale), z.shape[-2:])
+
+        def decibels(image: Tensor) -> float:
+            # Not below what rounding to whole numbers does: z may be the clean image itself.
+            return -10 * math.log10(max(float((image - clean).square().mean()), 1 / 12))
+
+        by_clean, by_step_0 = (generator.nonlocal_prior(z, guide) for guide in (self.blur(clean), step_0))
+        eta = float(generator.arm.prior.bandwidths(step_0).abs().median())
+        return [decibels(by_clean) - decibels(z), decibels(by_step_0) - decibels(z), eta]
+
+
+def blurred(image: Tensor) -> Tensor:
+    """`N×3×h×w` under the normalised 3×3 kernel [1 2 1; 2 4 2; 1 2 1] / 16; borders repeat their pixels."""
+    kernel = [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+    return _filtered(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel) / 16
+
+
+def blurred_as_released(image: Tensor) -> Tensor:
+    """`N×3×h×w` under the released program's kernel, not normalised and not symmetric; zeros around the image."""
+    return _filtered(F.pad(image, (1, 1, 1, 1)), [[1, 2, 1], [2, 4, 5], [1, 2, 1]])
+
+
+def _filtered(padded: Tensor, kernel: list[list[int]]) -> Tensor:
+    weights = torch.tensor(kernel, device=padded.device, dtype=padded.dtype).expand(3, 1, 3, 3)
+    return F.conv2d(padded, weights, groups=3)

@@ -1,0 +1,105 @@
+"""Recipe `unfolding`: CISR-PSI's ARM and REM, one optimiser step per unfolding step (Luo et al., section 3.4)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from losses import PixelLoss, PixelLossOptions
+from models import CISRPSI
+from models.cisr_psi import bicubic_up
+from training.optimization import OptimizationOptions
+from training.recipes.base import Batch, OneStepRecipe, RecipeOptions, add_terms
+from training.runtime import Runtime
+
+
+class UnfoldingOptions(RecipeOptions):
+    """Loss of step i: w_i·[(1 − λ)·pixel(ŷ, clean LR) + λ·pixel(x̂, HR)], w from 0 to 1 over the steps."""
+
+    trains: ClassVar[tuple[str, ...]] = ("cisr_psi",)
+    type: Literal["unfolding"] = "unfolding"
+    pixel: PixelLossOptions = PixelLossOptions(type="l1", value_range=255)
+    """Loss between pixels; the paper's is L1 on 0–255."""
+    lambda_start: float = Field(default=0.1, ge=0, le=1)
+    """λ at the first iteration."""
+    lambda_rise: float = Field(default=0.2, ge=0)
+    """What λ rises by each time."""
+    lambda_every: int = Field(default=10000, ge=1)
+    """Iterations between rises (the paper's 20 epochs are 10,000)."""
+    schedule: Literal["sound", "released"] = "sound"
+    """`released` does three things as the released program: λ rises past 1, so that ŷ is pushed away from the clean LR
+    image; it rises a twentieth of `lambda_every` early, as epochs are numbered from 1 there; and step 0, whose weight
+    is 0, runs backward and an optimiser step on gradients of zero, with which Adam goes on by its momentum."""
+
+    def weight_of_hr(self, iteration: int) -> float:
+        """λ, a function of the iteration alone."""
+        if self.schedule == "released":  # epochs of lambda_every / 20 iterations, numbered from 1: (epoch // 20) rises
+            rises = (20 * iteration + self.lambda_every) // (20 * self.lambda_every)
+            return self.lambda_start + self.lambda_rise * rises
+        return min(1.0, self.lambda_start + self.lambda_rise * (iteration // self.lambda_every))
+
+
+class UnfoldingStep(nn.Module):
+    """One unfolding step as a module of its own, so that it can be wrapped for several processes."""
+
+    def __init__(self, network: CISRPSI):
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: Tensor, x_hat: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.step(z, x_hat)
+
+
+class Unfolding(OneStepRecipe):
+    """Per batch x̂₀ = bicubic(z); then per step (ŷ, x̂) = net(z, x̂), x̂ detached, loss, backward, optimiser step.
+
+    Steps outside, micro-batches inside. Both non-local operators stay frozen.
+    """
+
+    Options = UnfoldingOptions
+    needs_clean_lr = True
+
+    def __init__(self, options: UnfoldingOptions, generator: CISRPSI, stage: OptimizationOptions, runtime: Runtime):
+        generator.arm.prior.requires_grad_(False)
+        generator.rem.prior.requires_grad_(False)
+        super().__init__(generator, UnfoldingStep(generator), stage, runtime)
+        self.options = options
+        self.scale = generator.scale
+        steps = generator.options.steps
+        # The released w = linspace(0, 1, steps); a single step gets all the weight.
+        self.step_weights = [place / (steps - 1) for place in range(steps)] if steps > 1 else [1.0]
+        self.loss = PixelLoss(options.pixel)
+        self.weight_of_hr = options.weight_of_hr(0)
+
+    def set_iteration(self, iteration: int) -> None:
+        super().set_iteration(iteration)
+        self.weight_of_hr = self.options.weight_of_hr(iteration)
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Of one step, without its weight; the x̂ that it starts from, `batch["x_hat"]`, is replaced by the new one."""
+        y_hat, x_hat = self.step(batch["lr"], batch["x_hat"])
+        batch["x_hat"] = x_hat.detach()
+        restored, enlarged = self.loss(y_hat, batch["clean_lr"]), self.loss(x_hat, batch["hr"])
+        mixed = (1 - self.weight_of_hr) * restored + self.weight_of_hr * enlarged
+        return {"loss": mixed, "restored_lr": restored, "sr": enlarged}
+
+    def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
+        unfolded = [{**batch, "x_hat": bicubic_up(batch["lr"], self.scale)} for batch in micro_batches]
+        loss: dict[str, Tensor] = {}
+        last: dict[str, Tensor] = {}
+        for weight in self.step_weights:
+            if weight == 0 and self.options.schedule == "sound":
+                with torch.no_grad():
+                    for batch in unfolded:
+                        batch["x_hat"] = self.step(batch["lr"], batch["x_hat"])[1]
+                continue
+            last = self.optimize(unfolded, lambda batch, weight=weight: self._weighted(batch, weight))
+            add_terms(loss, {"loss": last.pop("loss")}, 1.0)
+        return {**loss, **last}
+
+    def _weighted(self, batch: Batch, weight: float) -> dict[str, Tensor]:
+        terms = self.terms(batch)
+        return {**terms, "loss": weight * terms["loss"]}
