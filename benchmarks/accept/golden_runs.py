@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.accept.plain_runtime import PlainRuntime
 from models import Generator, build_generator, load_weights
-from models.checkpoints import _names_in_file
+from models.published_names import names_in_file
 from training.options import StageOptions
 from training.recipes import RECIPES
 from training.recipes.base import Batch, Recipe
-from training.recipes.nonlocal_prior import NonLocalPriorTraining
 from utils.options import validate
 
 CISRNET = {"type": "cisrnet", "scale": 2, "num_feat": 16, "coarse_groups": 1, "coarse_blocks": 2, "fine_groups": 1,
@@ -84,17 +82,6 @@ def _working_in(dtype: torch.dtype) -> Iterator[None]:
         Tensor.float = to_float
 
 
-class _AsReleased(NonLocalPriorTraining):
-    """The released prior's objective: the compressed image restored, led by the clean one under the released kernel."""
-
-    kernel: Tensor
-
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
-        clean = batch["clean_lr"] * 255
-        guide = F.conv2d(clean, self.kernel.to(clean).expand(3, 1, 3, 3), padding=1, groups=3)
-        return {"loss": self.loss(self.step(batch["lr"] * 255, guide), clean)}
-
-
 class _Runner:
     def __init__(self, golden: Path, folder: Path, device: torch.device, dtype: torch.dtype):
         self.golden, self.folder, self.device, self.dtype = golden, folder, device, dtype
@@ -103,11 +90,11 @@ class _Runner:
         fixture = self._fixture("cisr_psi_unfolding_x2")
         schedule = {"type": "multistep", "milestones": [50, 100], "gamma": 0.5}
         network = self._network(CISR_PSI, fixture)
-        recipe = self._recipe(network, {"type": "unfolding", "schedule": "released"}, 1e-4, schedule=schedule)
+        released = {"type": "unfolding", "schedule": "released", "lambda_every": 20}
+        recipe = self._recipe(network, released, 1e-4, schedule=schedule)
 
         def iterate(number: int) -> Iterator[tuple[float, float]]:
             recipe.set_iteration(int(fixture["epochs"][number]) - 1)  # an epoch of one iteration
-            recipe.weight_of_hr = float(fixture["lambdas"][number])
             terms = recipe.iteration([self._batch(fixture, number, "lr", "hr", "clean_lr")])
             yield from zip((terms[k] for k in ("loss", "restored_lr", "sr")), fixture["losses"][number])
 
@@ -116,8 +103,7 @@ class _Runner:
     def prior(self) -> Differences:
         fixture = self._fixture("cisr_psi_prior")
         network = self._network(CISR_PSI, fixture)
-        recipe = self._recipe(network, {"type": "nonlocal_prior"}, 1e-4, kind=_AsReleased)
-        recipe.kernel = torch.from_numpy(fixture["kernel"])
+        recipe = self._recipe(network, {"type": "nonlocal_prior", "kernel": "released"}, 1e-4)
 
         def iterate(number: int) -> Iterator[tuple[float, float]]:
             terms = recipe.iteration([self._batch(fixture, number, "lr", "clean_lr")])
@@ -201,13 +187,11 @@ class _Runner:
         load_weights(network, self.golden / str(fixture["init_file"]))
         return network
 
-    def _recipe(
-        self, network: Generator, recipe: dict, lr: float, kind: type[Recipe] | None = None, **stage: Any
-    ) -> Recipe:
+    def _recipe(self, network: Generator, recipe: dict, lr: float, **stage: Any) -> Recipe:
         values = {"name": "s", "recipe": recipe, "iterations": 1000, "optimizer": {"lr": lr}, **stage}
         options = validate(values, StageOptions, "golden run")
         network = network.to(self.dtype).train()
-        made = (kind or RECIPES[options.recipe.type])(options.recipe, network, options, PlainRuntime(self.device))
+        made = RECIPES[options.recipe.type](options.recipe, network, options, PlainRuntime(self.device))
         for part in ("losses", "discriminator"):
             if hasattr(made, part):
                 getattr(made, part).to(self.dtype)
@@ -227,7 +211,7 @@ class _Runner:
 
 def _apart(fixture: Fixture, tag: str, state: dict[str, Tensor], kind: str) -> float:
     names = [str(name) for name in fixture[f"{tag}_names"]]
-    in_file = _names_in_file({name: torch.zeros(()) for name in names}, kind)
+    in_file = names_in_file({name: torch.zeros(()) for name in names}, kind)
     ours = {there: here for here, there in in_file.items()}
     worst = 0.0
     for name, total, norm in zip(names, fixture[f"{tag}_sums"], fixture[f"{tag}_norms"]):

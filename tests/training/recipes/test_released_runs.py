@@ -6,12 +6,12 @@ to what its rounding makes of it. Each slip that a recipe could train with unnot
 
 import pytest
 import torch
-from tests.training.released_runs import double_precision, write_vgg19
 
 from losses import PerceptualLoss
 from losses.adversarial import RelativisticAverageGAN
 from models.cisr_psi import ResolutionEnhancementModule
-from tests.training import released_runs
+from tests.training.recipes import released_runs
+from tests.training.recipes.released_runs import double_precision, write_vgg19
 from training.recipes.nonlocal_prior import NonLocalPriorTraining
 from training.recipes.unfolding import UnfoldingOptions
 
