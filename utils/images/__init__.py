@@ -277,6 +277,15 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels
 
 
+def as_stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of upright h×w or h×w×3 pixels as a file of this `orientation` stores them: what `upright` undoes."""
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+
+
 def damaged(name: str, error: Exception) -> ImageError:
     """What is said of a file that a decoder stumbles over."""
     return ImageError(f"{name}: damaged or cut short ({_reason(error)}): copy or make it again")

@@ -62,6 +62,8 @@ class Photo:
     xmp: bytes | None = None
     colours: tuple[tuple[bytes, bytes], ...] = ()
     notes: tuple[str, ...] = ()
+    orientation: int = 1
+    """How the file stores the pixels, which are upright here: EXIF's number."""
 
 
 def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -107,7 +109,7 @@ def _decode(image: Image.Image, file: BinaryIO) -> Photo:
     if icc is not None and not _fits(icc, grey=grey):
         notes.append("without its colour profile, which is damaged or for other colours")
         icc = None
-    return Photo(upright(colour, orientation), alpha, grey, icc, exif, xmp, colours, tuple(notes))
+    return Photo(upright(colour, orientation), alpha, grey, icc, exif, xmp, colours, tuple(notes), orientation)
 
 
 def _eight_bits(image: Image.Image, grey: bool) -> tuple[np.ndarray, np.ndarray | None]:
