@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +19,7 @@ from tqdm import tqdm
 from evaluation.choose import choose_generator
 from evaluation.inference import OVERLAP, Restorer
 from evaluation.loading import pick_device, ready
+from evaluation.restoring.output_checks import check_output, check_target
 from evaluation.restoring.photo_files import Job, find_jobs
 from evaluation.weights_by_name import FOLDER, cards
 from utils.cli import one_line
@@ -114,7 +112,7 @@ def main(args: argparse.Namespace) -> int:
         tile=args.tile,
         overlap=args.overlap,
     )
-    _check_output(args.output)
+    check_output(args.output)
     limit = int(args.max_megapixels * 1e6)
     summary = restore_all(found.jobs, restorer, limit, args.quality or 95, overwrite=args.overwrite)
     summary.failed += map(one_line, found.unreadable)
@@ -142,21 +140,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--quality is {args.quality}; give 1 to 100")
     if not 0 < args.max_megapixels <= 100_000:
         raise UserError(f"--max-megapixels is {args.max_megapixels:g}; give a number above 0, up to 100000")
-
-
-def _check_output(folder: Path) -> None:
-    """Make the folder and write to it, so that a disk that is full or may not be written is known before the work."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: the folder cannot be made ({error.strerror or error})") from None
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp") as file:
-            file.write(bytes(1 << 16))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}; give another --output") from None
 
 
 def _list() -> str:
@@ -269,22 +252,8 @@ def _load(job: Job, scale: int, max_pixels: int) -> Photo:
             f"{job.source}: {width * scale}x{height * scale} pixels restored, "
             f"{job.target.suffix[1:]} ends at {longest} a side: use --format png"
         )
-    _check_target(job.target, height * width * scale**2)
+    check_target(job.target, height * width * scale**2)
     return read_photo(job.source, max_pixels)
-
-
-def _check_target(target: Path, pixels: int) -> None:
-    """Refuse, before the work, a file that cannot be written; how many bytes it will take is not known before."""
-    folder = next(parent for parent in target.parents if parent.exists())
-    if target.is_dir():
-        raise UserError(f"{target}: cannot be written: a folder stands there")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{target}: cannot be written: {folder} may not be written to")
-    least = pixels // (4 if target.suffix == ".png" else 64)
-    if (free := shutil.disk_usage(folder).free) < least:
-        raise UserError(
-            f"{target}: cannot be written: {free / 1e6:.1f} MB are free, it takes more than {least / 1e6:.1f}"
-        )
 
 
 def _restored(photo: Photo, restorer: Restorer, bar: tqdm) -> Photo:
