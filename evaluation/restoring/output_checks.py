@@ -32,8 +32,8 @@ def check_target(target: Path, pixels: int) -> None:
         raise UserError(f"{target}: cannot be written: a folder stands there")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{target}: cannot be written: {folder} may not be written to")
-    least = pixels // (4 if target.suffix == ".png" else 64)
+    least = pixels // (16 if target.suffix == ".png" else 64)  # less only for pictures that are all but empty
     if (free := shutil.disk_usage(folder).free) < least:
         raise UserError(
-            f"{target}: cannot be written: {free / 1e6:.1f} MB are free, it takes more than {least / 1e6:.1f}"
+            f"{target}: cannot be written: {free / 1e6:.1f} MB are free, too little for a photo of this size"
         )
