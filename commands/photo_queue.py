@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +14,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from commands.output_checks import check_target
 from commands.photo_files import Job
 from data.jpeg_files import NO_FILE, CompressedFile
 from inference.restorer import Restorer
@@ -140,22 +139,8 @@ def _load(job: Job, scale: int, max_pixels: int) -> Photo:
             f"{job.source}: {width * scale}x{height * scale} pixels restored, "
             f"{job.target.suffix[1:]} ends at {longest} a side: use --format png"
         )
-    _check_target(job.target, height * width * scale**2)
+    check_target(job.target, height * width * scale**2)
     return read_photo(job.source, max_pixels)
-
-
-def _check_target(target: Path, pixels: int) -> None:
-    """Refuse, before the work, a file that cannot be written; how many bytes it will take is not known before."""
-    folder = next(parent for parent in target.parents if parent.exists())
-    if target.is_dir():
-        raise UserError(f"{target}: cannot be written: a folder stands there")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{target}: cannot be written: {folder} may not be written to")
-    least = pixels // (4 if target.suffix == ".png" else 64)
-    if (free := shutil.disk_usage(folder).free) < least:
-        raise UserError(
-            f"{target}: cannot be written: {free / 1e6:.1f} MB are free, it takes more than {least / 1e6:.1f}"
-        )
 
 
 def _restored(photo: Photo, source: Path, restorer: Restorer, bar: tqdm) -> Photo:

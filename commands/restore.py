@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
 from commands.choose_network import choose_generator
+from commands.output_checks import check_output
 from commands.photo_files import find_jobs
 from commands.photo_queue import restore_all
 from inference.devices import pick_device, ready
@@ -101,7 +100,7 @@ def main(args: argparse.Namespace) -> int:
         consistency=not args.no_consistency,
         strength=args.strength,
     )
-    _check_output(args.output)
+    check_output(args.output)
     limit = int(args.max_megapixels * 1e6)
     summary = restore_all(found.jobs, restorer, limit, args.quality or 95, overwrite=args.overwrite)
     summary.failed += map(one_line, found.unreadable)
@@ -129,21 +128,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--quality is {args.quality}; give 1 to 100")
     if not 0 < args.max_megapixels <= 100_000:
         raise UserError(f"--max-megapixels is {args.max_megapixels:g}; give a number above 0, up to 100000")
-
-
-def _check_output(folder: Path) -> None:
-    """Make the folder and write to it, so that a disk that is full or may not be written is known before the work."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: the folder cannot be made ({error.strerror or error})") from None
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp") as file:
-            file.write(bytes(1 << 16))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}; give another --output") from None
 
 
 def _list() -> str:
