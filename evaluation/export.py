@@ -14,7 +14,7 @@ import torch
 from evaluation.choose import choose_generator
 from evaluation.inference import finite
 from models import GENERATORS, Generator, build_generator
-from models.weight_files import about, export_weights
+from models.checkpoints import about, export_weights
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.files import check_new, write_atomically

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from models.nonlocal_prior import NonLocalPrior
 from models.published_names import as_in_file, names_in_file
-from models.weight_files import WeightsError, about, read_tensors, refuse_not_finite
+from models.weight_files import WeightsError, about, as_safetensors, read_tensors, refuse_not_finite
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
 """What training wrappers leave in front of every name: of several processes, of a recipe, of `torch.compile`."""
@@ -202,6 +202,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     while state and (wrapped := [prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)]):
         state = {name.removeprefix(wrapped[0]): tensor for name, tensor in state.items()}
     return state
+
+
+def export_weights(module: nn.Module, about: dict[str, Any]) -> bytes:
+    """The weights of `module` as safetensors bytes that say what they are: `about` and, under `generator`, its options.
+
+    With a checksum: see `models.weight_files.as_safetensors`.
+    """
+    options = getattr(module, "options", None)
+    if options is not None:
+        about = {**about, "generator": options.model_dump(mode="json", exclude={"weights"})}
+    return as_safetensors(module.state_dict(), about)
 
 
 def _written_for(path: Path, options: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from utils.torch_files import TorchFileError, foreign_kind, load_torch_file
 
@@ -26,27 +26,18 @@ class WeightsError(Exception):
     """A weight file that cannot be read or does not fit; one line that names file and tensors."""
 
 
-def export_weights(module: nn.Module, about: dict[str, Any]) -> bytes:
-    """The weights of `module` as safetensors bytes that say what they are.
-
-    The header holds one text, JSON under `about`: `about`, under `generator` a generator's options, and under
-    `sha256` a checksum of all that and of the tensors. (One text, because the format keeps several in no fixed order,
-    and equal weights shall make equal bytes.)
-    """
-    options = getattr(module, "options", None)
-    if options is not None:
-        about = {**about, "generator": options.model_dump(mode="json", exclude={"weights"})}
-    return as_safetensors(module.state_dict(), about)
-
-
 def as_safetensors(tensors: Mapping[str, Tensor], about: dict[str, Any]) -> bytes:
-    """`tensors` as the bytes of a file, as `export_weights` describes it."""
+    """The bytes of a safetensors file of `tensors` that says `about` of itself.
+
+    The header holds one text, JSON under `about`: `about` and, under `sha256`, a checksum of it and of the tensors.
+    (One text, because the format keeps several in no fixed order, and equal weights shall make equal bytes.)
+    """
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     return save(tensors, {"about": json.dumps({**about, _CHECKSUM: _checksum(tensors, about)})})
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What one of our exports says of itself (see `export_weights`), its checksum left out; empty for any other file.
+    """What one of our exports says of itself (see `as_safetensors`), its checksum left out; empty for any other file.
 
     Raises:
         WeightsError: no such file, or a damaged one.

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data.datasets import PatchDataset, training_loader
 from data.sampling import IterationSampler
 from models import Generator
-from models.weight_files import export_weights
+from models.checkpoints import export_weights
 from training.faults import FAULTS, explain
 from training.options import TrainOptions
 from training.progress import Progress

@@ -10,7 +10,7 @@ from evaluation.evaluate import evaluate
 from evaluation.inference import Restorer, finite, restore, to_uint8
 from evaluation.options import EvaluationOptions
 from models import WeightsError, build_generator
-from models.weight_files import export_weights
+from models.checkpoints import export_weights
 from utils.errors import UserError
 from utils.options import validate
 

@@ -15,8 +15,8 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from models import WeightsError, build_generator, load_weights, options_in_file
-from models.checkpoints import build_with_weights, read_state
-from models.weight_files import about, as_safetensors, export_weights, read_tensors
+from models.checkpoints import build_with_weights, export_weights, read_state
+from models.weight_files import about, as_safetensors, read_tensors
 
 SHIPPED = sorted((Path(__file__).parents[2] / "checkpoints").glob("*.safetensors"))
 SMALL = {"type": "rrdbnet", "scale": 1, "num_feat": 4, "num_block": 1, "num_grow_ch": 4, "pixel_unshuffle": False}

@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from benchmarks.soak import ROOT, experiment, write_photos
 from losses import LossWeightsError
 from models import build_generator
-from models.checkpoints import read_state
-from models.weight_files import export_weights
+from models.checkpoints import export_weights, read_state
 from training.experiment import run_experiment
 from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.soak import experiment
 from models import build_generator
-from models.weight_files import export_weights
+from models.checkpoints import export_weights
 from training.experiment import _starting_point
 from training.options import TrainOptions
 from training.run_folder import RunFolder

@@ -12,7 +12,7 @@ from data.options import TrainDataOptions
 from data.prepare import prepare_for
 from data.resize import imresize_float
 from models import build_generator
-from models.weight_files import export_weights
+from models.checkpoints import export_weights
 from training.nonlocal_prior import blurred
 from training.options import StageOptions
 from training.recipes import RECIPES

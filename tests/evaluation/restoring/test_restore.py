@@ -17,7 +17,7 @@ from evaluation import choose, weights_by_name
 from evaluation.inference import Restorer, ensemble_of_eight, restore
 from evaluation.restoring.restore import add_arguments, main
 from models import build_generator
-from models.weight_files import export_weights
+from models.checkpoints import export_weights
 from utils.errors import UserError
 from utils.images import read_image, write_png
 

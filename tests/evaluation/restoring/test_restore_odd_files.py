@@ -15,7 +15,7 @@ from PIL import Image
 
 from evaluation.restoring.restore import add_arguments, main
 from models import build_generator
-from models.weight_files import export_weights
+from models.checkpoints import export_weights
 from utils.images import image_size
 
 SCALE = 2
