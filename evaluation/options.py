@@ -89,6 +89,13 @@ class ModelOptions(Section):
         return self.model_copy(update={"generator": generator.resolved() if path.is_file() else generator})
 
 
+class LeastGainOptions(Section):
+    """Which row the others must not fall behind."""
+
+    over: str = Field(min_length=1)
+    """Name of a model: the input, say."""
+
+
 class EvaluationOptions(Section):
     """Models × sets × compressions × metrics."""
 
@@ -119,6 +126,8 @@ class EvaluationOptions(Section):
     """File with torchvision's `features.N.*` of VGG16, for DISTS; null: found as LPIPS's backbone is."""
     bd: BdOptions | None = None
     """BD-rate and BD-PSNR of every row: `{against: Input}`. Null: none."""
+    least_gain: LeastGainOptions | None = None
+    """Add tables of the image that gains least over a row: `{over: Input}` shows whether a network ever does harm."""
     findings: tuple[str, ...] = ()
     """Comparisons that a paper states, printed under the tables: `Figure 8`, `Figure 9` of CISRNet."""
     save_images: bool = True
@@ -166,6 +175,8 @@ class EvaluationOptions(Section):
                 raise ValueError(f"{what}: two of them have the same name in {names}")
         if self.bd is not None and self.bd.against not in [model.name for model in self.models]:
             raise ValueError(f"bd.against: no model is called {self.bd.against!r}")
+        if self.least_gain is not None and self.least_gain.over not in [model.name for model in self.models]:
+            raise ValueError(f"least_gain.over: no model is called {self.least_gain.over!r}")
         if not self.datasets and not self.photos:
             raise ValueError("nothing to restore: give `datasets` (scored), `photos` (not scored) or both")
         if self.unfolding_steps and not self.datasets:

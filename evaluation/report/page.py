@@ -58,7 +58,10 @@ def make_page(evaluation: Evaluation, options: EvaluationOptions, limit: int = L
             for name, lines in _facts(evaluation, options)
         ),
         "scores": "\n".join(
-            [*(as_html(replace(table, caption=[])) for table in tables.main), *map(as_html, tables.bd)]
+            [
+                *(as_html(replace(table, caption=[])) for table in tables.main),
+                *map(as_html, [*tables.bd, *tables.least_gain]),
+            ]
         ),
         "intervals": "\n".join(as_html(table) for table in tables.intervals),
         "costs": as_html(tables.costs).replace("h3>", "h2>"),

@@ -13,6 +13,7 @@ from evaluation.tables.bd import bd_tables
 from evaluation.tables.bootstrap import LEVEL, RESAMPLES
 from evaluation.tables.captions import caption
 from evaluation.tables.formats import Cell, Mark, Table, as_latex, as_markdown, as_text
+from evaluation.tables.least_gain import least_gain_tables
 from evaluation.tables.published_columns import Quoted, findings, quoted, quoted_cost
 from inference.complexity import megapixel_input
 from metrics.measures import MEASURES
@@ -38,6 +39,7 @@ class Tables:
     costs: Table
     intervals: list[Table]
     bd: list[Table]
+    least_gain: list[Table]
 
 
 def make_tables(evaluation: Evaluation, options: EvaluationOptions) -> Tables:
@@ -51,6 +53,9 @@ def make_tables(evaluation: Evaluation, options: EvaluationOptions) -> Tables:
         bd_tables(average, [model.name for model in options.models], options.datasets, options.bd)
         if options.bd
         else [],
+        least_gain_tables(images(evaluation), [model.name for model in options.models], options.least_gain)
+        if options.least_gain
+        else [],
     )
 
 
@@ -58,7 +63,7 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
     """Write `FILES` under the results folder; returns the tables for the screen, without the intervals."""
     tables = make_tables(evaluation, options)
     average, main, costs = tables.average, tables.main, tables.costs
-    every = [*main, *tables.bd, costs, *tables.intervals]
+    every = [*main, *tables.bd, *tables.least_gain, costs, *tables.intervals]
     contents = {
         "table.md": "\n\n".join(map(as_markdown, every)) + "\n",
         "table.tex": "% Needs \\usepackage{booktabs,graphicx}.\n" + "\n\n".join(map(as_latex, every)) + "\n",
@@ -68,7 +73,7 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
     }
     for name in FILES:
         write_atomically(options.folder / name, contents[name].encode())
-    return "\n\n".join(map(as_text, [*main, *tables.bd, costs]))
+    return "\n\n".join(map(as_text, [*main, *tables.bd, *tables.least_gain, costs]))
 
 
 def _csv(frame: pd.DataFrame) -> str:
