@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,17 @@ from utils.cores import usable_cores
 BLOCK = 16  # pixels: the largest period of a codec's block grid met here (JPEG 4:2:0, WebP macroblocks)
 
 Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training pair, uint8 RGB views, the steps that the network is told, and where the pair comes from."""
+
+    lr: np.ndarray
+    hr: np.ndarray
+    steps: Steps
+    image: str
+    compression: str
 
 
 class PatchDataset(Dataset):
@@ -87,7 +99,8 @@ class PatchDataset(Dataset):
         hr = np.empty((len(ks), side * self.scale, side * self.scale, 3), np.uint8)
         steps = np.empty((len(ks), 2), np.float32)
         for place, k in enumerate(ks):
-            lr[place], hr[place], steps[place] = self._draw(k)
+            sample = self.sample(k)
+            lr[place], hr[place], steps[place] = sample.lr, sample.hr, sample.steps
         batch = {"lr": torch.from_numpy(lr), "hr": torch.from_numpy(hr)}
         if self.steps:
             batch["steps"] = torch.from_numpy(steps)
@@ -96,7 +109,8 @@ class PatchDataset(Dataset):
             batch["clean_lr"] = torch.from_numpy(clean)
         return batch
 
-    def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray, Steps]:
+    def sample(self, k: int) -> Sample:
+        """Sample k as it is drawn, with where it comes from."""
         image = image_of_sample(self.seed, k, len(self.names))
         height, width = self.sizes[image]
         side, scale = self.options.patch_size, self.scale
@@ -120,7 +134,7 @@ class PatchDataset(Dataset):
             lr, hr = lr[::-1], hr[::-1]
         if self.options.rotate and u[5] < 0.5:
             lr, hr = lr.swapaxes(0, 1), hr.swapaxes(0, 1)
-        return lr, hr, UNKNOWN if hidden or not self.steps else steps_of(codec)
+        return Sample(lr, hr, UNKNOWN if hidden or not self.steps else steps_of(codec), self.names[image], str(codec))
 
     def _compressed_region(
         self, image: int, top: int, left: int, codec: Codec, rng: np.random.Generator, *, grey: bool

@@ -173,11 +173,23 @@ class _Data(BaseModel):
     train: TrainDataOptions
 
 
-class _Wanted(BaseModel):
-    """The part of a training options file that preparation needs; train.py checks the rest."""
+class TrainingFile(BaseModel):
+    """The part of a training options file that says what patches are cut from; train.py checks the rest."""
 
     generator: _Generator
     data: _Data
+    seed: int = 0
+
+
+def read_training_file(path: Path, overrides: list[str]) -> TrainingFile:
+    """That part of a file, its bases and overrides applied.
+
+    Raises:
+        OptionsError: as `utils.options.load`.
+    """
+    data, origins = read_with_bases(path)
+    apply_overrides(data, origins, overrides)
+    return validate(data, TrainingFile, str(path), origins)
 
 
 def prepare_for(
@@ -249,9 +261,7 @@ def main(argv: list[str]) -> int:
         print(f"{arguments.store}: {count} images, ×1, {arguments.compressions[0]}")
         return 0
     if arguments.options:
-        data, origins = read_with_bases(arguments.options)
-        apply_overrides(data, origins, arguments.overrides)
-        wanted = validate(data, _Wanted, str(arguments.options), origins)
+        wanted = read_training_file(arguments.options, arguments.overrides)
         options, scale = wanted.data.train, wanted.generator.scale
     else:
         if not arguments.hr or not arguments.store:

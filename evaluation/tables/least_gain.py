@@ -23,7 +23,7 @@ def least_gain_tables(images: pd.DataFrame, models: list[str], options: LeastGai
     tables = []
     places = list(dict.fromkeys(zip(images["dataset"], images["compression"])))
     for measure in (name for name in MEASURES if name.startswith("psnr") and name in images):
-        scores = images.set_index([*KEYS, "image"])[measure].astype(float)
+        scores = images.set_index([*KEYS, "image"])[measure].astype(float).sort_index()
         there = [model for model in models if model != options.over and model in set(images["model"])]
         heading = MEASURES[measure].heading
         table = Table(f"Least gain in {heading}", ["set", "compression"], 2)
