@@ -15,6 +15,8 @@ from evaluation.dists import Dists
 from evaluation.metrics import LPIPS_SMALLEST, WINDOW, Lpips, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from evaluation.ms_ssim import SMALLEST as MS_SSIM_SMALLEST
 from evaluation.ms_ssim import ms_ssim
+from evaluation.niqe import SMALLEST as NIQE_SMALLEST
+from evaluation.niqe import Niqe
 from evaluation.psnr_b import SMALLEST as BLOCKS_SMALLEST
 from evaluation.psnr_b import psnr_b
 from losses import LossWeightsError
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from evaluation.options import EvaluationOptions
 
 MeasureName = Literal[
-    "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr_b", "ms_ssim", "lpips", "lpips_unit_range", "dists"
+    "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr_b", "ms_ssim", "lpips", "lpips_unit_range", "dists", "niqe"
 ]
 
 
@@ -58,6 +60,7 @@ MEASURES: dict[str, Measure] = {
         "LPIPS), no border",
     ),
     "dists": Measure("DISTS", 4, False, "DISTS: VGG16, images not resized, no border"),
+    "niqe": Measure("NIQE", 3, False, "NIQE of the restored image alone, blocks of 96×96 pixels"),
 }
 assert tuple(MEASURES) == get_args(MeasureName)
 
@@ -68,11 +71,11 @@ class Measurer:
     Attributes:
         names: the measures that can be taken here, in the options' order.
         kinds: for each name, what the figure depends on: its convention and border, or weights given by path.
-        missing: the others: LPIPS and DISTS without their weights, said on stderr in one line each.
+        missing: the others: LPIPS, DISTS and NIQE without their weights, said on stderr in one line each.
 
     Raises:
-        LossWeightsError: `lpips_weights`, `dists_weights` or `vgg16_weights` names a file that is not there or does not
-            fit.
+        LossWeightsError: `lpips_weights`, `dists_weights`, `vgg16_weights` or `niqe_parameters` names a file that is
+            not there or does not fit.
     """
 
     def __init__(self, options: EvaluationOptions, device: torch.device | str = "cpu", *, say: bool = True):
@@ -95,6 +98,7 @@ class Measurer:
                 lambda: Dists(options.dists_weights, options.vgg16_weights, device),
                 (options.dists_weights, options.vgg16_weights),
             ),
+            "niqe": (lambda: _without_original(Niqe(options.niqe_parameters)), (options.niqe_parameters,)),
         }
         self.kinds = {name: name for name in wanted}
         self.kinds |= {name: f"{name} {options.convention} {border}" for name in wanted if name in ("psnr_y", "ssim_y")}
@@ -127,6 +131,10 @@ class Measurer:
         return {kind: self._functions[name](sr, hr, grey) for name, kind in self.kinds.items()}
 
 
+def _without_original(metric: Callable[[np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], float]:
+    return lambda sr, _hr: metric(sr)
+
+
 def smallest_side(options: EvaluationOptions) -> int:
     """Pixels that each side of an image must have for every wanted figure."""
     needed = {
@@ -139,5 +147,6 @@ def smallest_side(options: EvaluationOptions) -> int:
         "lpips": LPIPS_SMALLEST,
         "lpips_unit_range": LPIPS_SMALLEST,
         "dists": DISTS_SMALLEST,
+        "niqe": NIQE_SMALLEST,
     }
     return max(needed[name] for name in options.metrics)
