@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from utils.cli import run
+from utils.visible import visible
 
 
 def main(argv: list[str]) -> int:
@@ -36,9 +37,7 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["restore"]:
         from evaluation.restoring import restore
 
-        parser = argparse.ArgumentParser(prog="test.py restore", description="Restore photos (docs/restoring.md).")
-        restore.add_arguments(parser)
-        return restore.main(parser.parse_intermixed_args(argv[1:]))
+        return restore.main(restore.parse(argv[1:]))
     parser = argparse.ArgumentParser(
         description="Restore and score whole data sets, restore photos that have no ground truth; all goes to "
         "results/<name>/.",
@@ -69,11 +68,15 @@ def main(argv: list[str]) -> int:
     if evaluation is not None:
         print(write_tables(evaluation, options), end="\n\n")
         written = [*FILES, *written]
-    written += write_unfolding(options) + restore_photos(options)
-    print(f"written to {options.folder}/: {', '.join(written)}")
+    written += write_unfolding(options)
+    photos = restore_photos(options)
+    written += photos.written
+    print(f"written to {visible(options.folder)}/: {', '.join(written)}")
     if evaluation is not None and options.report:
-        print(f"all of it on one page: {write_report(evaluation, options)}")
-    return 0
+        print(f"all of it on one page: {visible(write_report(evaluation, options))}")
+    for line in photos.failed:
+        print(f"left out: {line}", file=sys.stderr)
+    return 1 if photos.failed else 0
 
 
 def mistakes() -> tuple[type[Exception], ...]:

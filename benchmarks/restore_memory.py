@@ -39,7 +39,7 @@ def make_photo(folder: Path, side: int) -> None:
     from skimage import data
 
     from models import build_generator
-    from models.checkpoints import export_weights
+    from models.weight_files import export_weights
 
     photo = data.astronaut()
     times = -(-side // 512)

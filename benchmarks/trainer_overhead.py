@@ -11,7 +11,6 @@ training's.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from training.options import TrainOptions  # noqa: E402
 from training.run_folder import RunFolder  # noqa: E402
 from training.runtime import Runtime  # noqa: E402
 from training.trainer import Trainer  # noqa: E402
+from utils.cores import usable_cores  # noqa: E402
 from utils.options import validate  # noqa: E402
 
 GENERATOR = {"type": "cisrnet", "scale": 2, "num_feat": 24, "reduction": 4, "coarse_groups": 1, "coarse_blocks": 2,
@@ -124,7 +124,7 @@ def main() -> int:
         medians = {name: statistics.median(times) for name, times in seconds.items()}
         ratios = [a / b for a, b in zip(seconds["ours"], seconds["plain"], strict=True)]
         device = torch.cuda.get_device_name() if runtime.device.type == "cuda" else "CPU"
-        print(f"{device}, {torch.get_num_threads()} threads of {os.cpu_count()} processors, batch {BATCH}, "
+        print(f"{device}, {torch.get_num_threads()} threads of {usable_cores()} cores, batch {BATCH}, "
               f"patches of {PATCH}; {arguments.rounds} rounds of {arguments.iterations} iterations")  # fmt: skip
         for name, median in medians.items():
             print(f"{name:8}{1e3 * median:9.2f} ms an iteration")

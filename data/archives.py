@@ -91,29 +91,56 @@ def unpack(archive: Path, folders: Sequence[ImageFolder]) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def count_images(archive: Path, inside: str) -> int:
+    """How many images an archive holds in its folder `inside`; its members are checked as `unpack` does.
+
+    Raises:
+        ArchiveError: as `unpack`.
+    """
+    limit, members = _members(archive)
+    with closing(members):
+        return sum(_wanted(member, inside) for member in _checked(archive, members, limit))
+
+
 def _copy_images(archive: Path, temporary: dict[ImageFolder, Path]) -> None:
-    limit = SLACK + MAX_EXPANSION * archive.stat().st_size
-    members = _zip_members(archive) if archive.suffix.lower() == ".zip" else _tar_members(archive, limit)
+    limit, members = _members(archive)
     left = {folder: folder.count for folder in temporary}
-    unpacked = 0
     bar = tqdm(total=sum(left.values()), desc=f"unpacking {archive.name}", unit="image", disable=None, leave=False)
     with bar, closing(members):
-        for member in members:
-            _check_member(archive, member)
-            unpacked += max(0, member.size)
-            if unpacked > limit:
-                raise ArchiveError(
-                    f"{archive}: refused, it unpacks to more than {limit / 1e6:,.0f} MB, which images cannot"
-                )
-            *parents, name = member.name.split("/")
-            folder = next((f for f in temporary if f.inside == "*" or _ends_with(parents, f.inside.split("/"))), None)
-            if folder is None or member.kind != "file" or not _IMAGE_NAME.fullmatch(name):
+        for member in _checked(archive, members, limit):
+            folder = next((f for f in temporary if _wanted(member, f.inside)), None)
+            if folder is None:
                 continue
             left[folder] -= 1
             if left[folder] < 0:
                 raise ArchiveError(f"{archive}: more than the {folder.count} images of {folder.inside} in it")
-            _copy(archive, member, temporary[folder] / name)
+            _copy(archive, member, temporary[folder] / member.name.rpartition("/")[2])
             bar.update()
+
+
+def _members(archive: Path) -> tuple[int, Iterator[_Member]]:
+    """What the archive may unpack to, in bytes, and what is in it."""
+    limit = SLACK + MAX_EXPANSION * archive.stat().st_size
+    return limit, _zip_members(archive) if archive.suffix.lower() == ".zip" else _tar_members(archive, limit)
+
+
+def _checked(archive: Path, members: Iterator[_Member], limit: int) -> Iterator[_Member]:
+    unpacked = 0
+    for member in members:
+        _check_member(archive, member)
+        unpacked += max(0, member.size)
+        if unpacked > limit:
+            raise ArchiveError(
+                f"{archive}: refused, it unpacks to more than {limit / 1e6:,.0f} MB, which images cannot"
+            )
+        yield member
+
+
+def _wanted(member: _Member, inside: str) -> bool:
+    """Whether a member is an image in the folder `inside`."""
+    *parents, name = member.name.split("/")
+    in_folder = inside == "*" or _ends_with(parents, inside.split("/"))
+    return in_folder and member.kind == "file" and _IMAGE_NAME.fullmatch(name) is not None
 
 
 def _copy(archive: Path, member: _Member, path: Path) -> None:

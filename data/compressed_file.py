@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from data.jpeg_cell import JpegCell, read_cell
 from data.quantisation import Steps, steps_in_file
 
@@ -20,9 +22,18 @@ class CompressedFile:
         """Mean quantisation steps of a JPEG; unknown for others."""
         return steps_in_file(self.data)
 
+    def cell_of(self, pixels: np.ndarray) -> JpegCell | None:
+        """The images that a JPEG can have been made from; None for others, and where `pixels` are not all of it.
+
+        Args:
+            pixels: uint8 h×w×3 RGB as decoded from the file, in the file's orientation.
+        """
+        if pixels.dtype != np.uint8 or self._cell is None:
+            return None
+        return self._cell if pixels.shape[:2] == (self._cell.height, self._cell.width) else None
+
     @cached_property
-    def cell(self) -> JpegCell | None:
-        """The images that a JPEG can have been made from; None for others."""
+    def _cell(self) -> JpegCell | None:
         return read_cell(self.data)
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
-import os
 import signal
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from data.codecs import Codec, parse
 from data.options import TrainDataOptions
 from data.quantisation import UNKNOWN, Steps, steps_of
-from data.resize import imresize_float
+from data.resize import imresize
 from data.sampling import IterationSampler, image_of_sample, sample_generator
 from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
+from utils.cores import usable_cores
 
 BLOCK = 16  # pixels: the largest period of a codec's block grid met here (JPEG 4:2:0, WebP macroblocks)
 
@@ -29,7 +29,7 @@ class PatchDataset(Dataset):
     """LR and HR patches of a prepared store; sample k is a pure function of (seed, k).
 
     `dataset[k]` → `{"lr": p×p×3, "hr": (p·scale)×(p·scale)×3}`, uint8 RGB; `__getitems__` stacks a batch in front.
-    With `clean_lr`, also `"clean_lr"`: p×p×3 float32 on 0–255, MATLAB's bicubic of the HR patch, not rounded.
+    With `clean_lr`, also `"clean_lr"`: p×p×3 uint8, MATLAB's bicubic of the HR patch, halves rounded to even.
     With `steps`, also `"steps"`: float32 [luma, chroma], the mean quantisation steps of the patch's JPEG, 0 where they
     are not known (another codec) or hidden (`options.hide_steps`).
 
@@ -92,8 +92,8 @@ class PatchDataset(Dataset):
         if self.steps:
             batch["steps"] = torch.from_numpy(steps)
         if self.clean_lr:
-            clean = np.stack([imresize_float(patch, 1 / self.scale) for patch in hr])
-            batch["clean_lr"] = torch.from_numpy(clean.astype(np.float32))
+            clean = np.stack([imresize(patch, 1 / self.scale, "to even") for patch in hr])
+            batch["clean_lr"] = torch.from_numpy(clean)
         return batch
 
     def _draw(self, k: int) -> tuple[np.ndarray, np.ndarray, Steps]:
@@ -169,7 +169,7 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
     """Batches in the sampler's order. Workers hold no state: any number gives the same stream."""
     workers = dataset.options.workers
     if workers is None:
-        workers = max(1, min(4, len(os.sched_getaffinity(0)) - 1))
+        workers = max(1, min(4, usable_cores() - 1))
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -183,7 +183,15 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
 
 
 def _as_drawn(batch: Batch) -> Batch:
-    return batch  # __getitems__ has stacked it already
+    """The batch, which `__getitems__` has stacked already; out of a worker by shared memory.
+
+    torch would share it in a thread of the worker, where an error (a small /dev/shm) is printed and the batch is lost:
+    the training would wait for it for ever.
+    """
+    if get_worker_info() is not None:
+        for tensor in batch.values():
+            tensor.share_memory_()
+    return batch
 
 
 @atexit.register

@@ -25,6 +25,7 @@ class Archive:
     file: str
     folders: tuple[tuple[str, str, int], ...]
     sha256: str | None = None  # where a digest is published
+    most: int = 10**10  # bytes that it may have: at least twice what it has
 
 
 DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"  # the authors'; digests as TensorFlow Datasets lists them
@@ -41,6 +42,7 @@ ARCHIVES = {
             "DIV2K_valid_HR.zip",
             (("DIV2K_valid_HR", "DIV2K/DIV2K_valid_HR", 100),),
             "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc",
+            most=10**9,
         ),
     ),
     "benchmarks": (
@@ -49,12 +51,14 @@ ARCHIVES = {
             "https://cv.snu.ac.kr/research/EDSR/",
             "benchmark.tar",
             (("Set5/HR", "Set5", 5), ("Set14/HR", "Set14", 14), ("Urban100/HR", "Urban100", 100)),
+            most=10**9,
         ),
         # B100 is the test set of BSDS300, as the authors' JPEG files.
         Archive(
             "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/",
             "BSDS300-images.tgz",
             (("images/test", "B100", 100),),
+            most=10**8,
         ),
     ),
 }
@@ -192,7 +196,7 @@ def fetch_kodak(root: Path, base: str) -> None:
         if (folder / name).is_file():
             continue
         checked, arrived = folder / name, folder / f"{name}.unchecked"
-        fetch(base + name, arrived)
+        fetch(base + name, arrived, most=10**7)
         try:
             read_image(arrived)
         except ImageError:
@@ -240,7 +244,7 @@ def _fetch_archive(archive: Archive, root: Path, base: str | None, keep: bool) -
         address = (base or archive.base) + archive.file
         print(f"downloading {address}", flush=True)
         try:
-            fetch(address, file, copies=2, sha256=archive.sha256 if base is None else None)
+            fetch(address, file, copies=2, sha256=archive.sha256 if base is None else None, most=archive.most)
         except DownloadError as error:
             raise UserError(
                 f"{error} (or put {archive.file} into {file.parent}, or give a mirror with --url)"

@@ -12,13 +12,15 @@ from data.codecs import parse
 from data.compressed_file import NO_FILE, CompressedFile
 from data.grey import Grey, to_grey
 from data.options import EvaluationSetOptions, PhotoSetOptions
+from data.pairs import by_original
 from data.resize import imresize, modcrop
 from data.store import images_in
 from utils.errors import UserError
 from utils.images import image_size, read_image
 
 MOST_CROPPED = 7
-"""An HR image may be up to this many pixels larger than `scale` times its LR image, per axis; it is cropped."""
+"""An HR image may be up to this many pixels larger than `scale` times its LR image, per axis; it is cropped. Where it
+is smaller by less than `scale`, both are cropped: an LR size was rounded up."""
 
 
 class EvaluationSetError(UserError):
@@ -73,17 +75,23 @@ def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
             for stem, path in hr_paths.items()
         ]
     lr_paths = _by_stem(options.lr, options.name)
-    lonely = sorted(hr_paths.keys() ^ lr_paths.keys())
+    partners, lonely = by_original(lr_paths, hr_paths)
+    lonely = sorted({*lonely, *(stem for stem in hr_paths if stem not in partners)})
     if lonely:
         raise EvaluationSetError(
             f"set {options.name!r}: {len(lonely)} files have no partner of the same base name in "
             f"{options.lr} and {options.hr}: {', '.join(lonely[:5])}{', …' if len(lonely) > 5 else ''}"
         )
-    for stem, path in lr_paths.items():
-        _check_sizes(image_size(path), image_size(hr_paths[stem]), scale, f"{path} and {hr_paths[stem]}")
-    return [
-        EvaluationItem(options.name, stem, "as is", hr_paths[stem], lr_paths[stem], options.grey) for stem in hr_paths
-    ]
+    for stem, made in partners.items():
+        if len(made) > 1:
+            both = f"{lr_paths[made[0]]} and {lr_paths[made[1]].name}"
+            raise EvaluationSetError(f"set {options.name!r}: {both} both go with {hr_paths[stem].name}: keep one")
+    items = []
+    for stem, path in hr_paths.items():
+        lr_path = lr_paths[partners[stem][0]]
+        _check_sizes(image_size(lr_path), image_size(path), scale, f"{lr_path} and {path}")
+        items.append(EvaluationItem(options.name, stem, "as is", path, lr_path, options.grey))
+    return items
 
 
 def load(item: EvaluationItem, scale: int) -> EvaluationPair:
@@ -97,6 +105,7 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
     if item.lr_path is not None:
         lr = _read(item.lr_path, item.grey)
         _check_sizes(lr.shape, hr.shape, scale, f"{item.lr_path} and {item.hr_path}")
+        lr = lr[: hr.shape[0] // scale, : hr.shape[1] // scale]  # MATLAB's imresize rounds sizes up
         return EvaluationPair(lr, _crop(hr, lr, scale), None, CompressedFile(item.lr_path.read_bytes()))
     if min(hr.shape[:2]) < scale:
         raise EvaluationSetError(f"{item.hr_path}: {hr.shape[0]}×{hr.shape[1]} is too small for ×{scale}")
@@ -123,16 +132,13 @@ def all_items(sets: tuple[EvaluationSetOptions, ...], scale: int) -> Iterator[Ev
 
 
 def photos_of(options: PhotoSetOptions) -> dict[str, Path]:
-    """The photos of a set by base name; only file headers are read.
+    """The photos of a set by base name; none is opened.
 
     Raises:
-        ImageError, StoreError: a folder that is missing or empty, or a file that is not an image.
+        ImageError, StoreError: a folder that is missing or empty.
         EvaluationSetError: two files of one base name.
     """
-    paths = _by_stem(options.folder, options.name)
-    for path in paths.values():
-        image_size(path)
-    return paths
+    return _by_stem(options.folder, options.name)
 
 
 def _by_stem(folder: Path, name: str) -> dict[str, Path]:
@@ -149,7 +155,7 @@ def _by_stem(folder: Path, name: str) -> dict[str, Path]:
 
 def _check_sizes(lr: tuple[int, ...], hr: tuple[int, ...], scale: int, where: str) -> None:
     excess = [hr[axis] - lr[axis] * scale for axis in (0, 1)]
-    if min(excess) < 0 or max(excess) > MOST_CROPPED:
+    if min(excess) <= -scale or max(excess) > MOST_CROPPED:
         raise EvaluationSetError(
             f"{where}: {lr[0]}×{lr[1]} at ×{scale} does not make {hr[0]}×{hr[1]} (height×width); "
             "wrong scale, or not partners"

@@ -10,22 +10,33 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from utils.cli import one_line
 from utils.errors import UserError
 from utils.files import sha256_of
 
-TRIES = 6  # in a row that bring no new byte; a try that brings some starts the count anew
+TRIES = 6  # in a row that bring less than PROGRESS; a try that brings more starts the count anew
+PROGRESS = 1 << 16  # bytes
 FIRST_WAIT_S = 1.0  # doubled after each such try
 TIMEOUT_S = 30  # without a byte
+HEADERS_S = 60  # until the headers are there: a byte now and then would put off the time-out for ever
+WINDOW_S, SLOWEST = 30, 1024  # a try ends where a window brings fewer bytes a second
+MOST = 1 << 34  # bytes of a file, unless told
+SPARE = 1 << 28  # bytes that a body of unannounced size must leave free on the disk
 CHUNK = 1 << 18
 
 _RETRIED_STATUS = (408, 425, 429)  # beside all of 500 and above
@@ -39,7 +50,7 @@ class _BrokenOff(Exception):
     """A try that failed in a way that may pass."""
 
 
-def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None) -> None:
+def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None, most: int = MOST) -> None:
     """Download `url` (http or https) to the file `target`, which appears only when it is whole.
 
     Not for two processes at once with the same target: the caller sees to that. Ctrl-C leaves the .part file.
@@ -48,29 +59,30 @@ def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None)
         copies: how many times the file's size must be free on the disk: 2 for an archive of images, which
             hardly compress and are unpacked beside it.
         sha256: the file's digest in hexadecimal, where it is published.
+        most: bytes that the file may have.
 
     Raises:
-        DownloadError: a bad address, a refusal (404 …), too little room, a digest that differs, or TRIES
-            breaks in a row.
+        DownloadError: a bad address, a refusal (404 …), too little room, too large a file, a digest that differs, or
+            TRIES breaks in a row.
         OSError: the disk refuses to be written.
     """
     _check_address(url)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(target, url)
-    most, failures = part.size(), 0
+    furthest, failures = part.size(), 0
     while not part.complete():
         try:
-            _transfer(part, copies)
+            _transfer(part, copies, most)
             break
         except _BrokenOff as error:
-            failures = 1 if part.size() > most else failures + 1
-            most = max(most, part.size())
+            failures = 1 if part.size() >= furthest + PROGRESS else failures + 1
+            furthest = max(furthest, part.size())
             if failures >= TRIES:
                 raise DownloadError(
                     f"{url}: broken off {TRIES} times in a row ({error}): run again later to go on"
                 ) from None
             wait = FIRST_WAIT_S * 2 ** (failures - 1)
-            print(f"{url}: {error}; trying again in {wait:.0f} s", file=sys.stderr)
+            print(f"{one_line(url)}: {one_line(error)}; trying again in {wait:.0f} s", file=sys.stderr)
             time.sleep(wait)
     if sha256 is not None and (found := sha256_of(part.path)) != sha256:
         part.discard()
@@ -89,7 +101,10 @@ class _Part:
         self.url = url
 
     def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        """Bytes that are there; a link counts as none and is removed before anything is written."""
+        if self.path.is_symlink() or not self.path.exists():
+            return 0
+        return self.path.stat().st_size
 
     def origin(self) -> dict | None:
         """The note, if it is sound and about this address: {"url", "header", "validator", "total"}."""
@@ -107,12 +122,13 @@ class _Part:
 
     def restart(self, headers: http.client.HTTPMessage, total: int | None) -> None:
         """Empty the file, then note what comes: in this order no old byte can stand under a new note."""
-        self.path.write_bytes(b"")
-        self.note.unlink(missing_ok=True)
+        self.discard()
+        _open_own(self.path, os.O_EXCL).close()
         for header in ("ETag", "Last-Modified"):
             if total is not None and _strong(headers.get(header)):
                 note = {"url": self.url, "header": header, "validator": headers[header], "total": total}
-                self.note.write_text(json.dumps(note), encoding="utf-8")
+                with _open_own(self.note, os.O_EXCL) as file:
+                    file.write(json.dumps(note).encode())
                 return
 
     def discard(self) -> None:
@@ -126,7 +142,12 @@ class _Part:
         self.note.unlink(missing_ok=True)
 
 
-def _transfer(part: _Part, copies: int) -> None:
+def _open_own(path: Path, flags: int) -> BinaryIO:
+    """A file to write, never through a link: where others can write, one may lie under a name that they can guess."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o666), "wb")
+
+
+def _transfer(part: _Part, copies: int, most: int) -> None:
     """One try: the rest of the file if the server agrees, else all of it. Raises _BrokenOff too."""
     origin, have = part.origin(), part.size()
     if origin is None or have >= origin["total"]:
@@ -141,6 +162,7 @@ def _transfer(part: _Part, copies: int) -> None:
             length = response.headers.get("Content-Length", "")
             total, have = int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None, 0
             part.restart(response.headers, total)
+        _check_size(part, total or 0, most)
         _check_room(part.path, total, have, copies)
         bar = tqdm(
             total=total,
@@ -151,11 +173,20 @@ def _transfer(part: _Part, copies: int) -> None:
             disable=None,
             leave=False,
         )
-        with part.path.open("ab") as file, bar:
+        since, fresh = monotonic(), 0
+        with _open_own(part.path, os.O_APPEND) as file, bar:
             while chunk := _read(response):
+                if total is None and (have + len(chunk)) // SPARE > have // SPARE:
+                    _check_spare(part)
                 file.write(chunk)
                 have += len(chunk)
                 bar.update(len(chunk))
+                _check_size(part, have, most)
+                fresh += len(chunk)
+                if (passed := monotonic() - since) >= WINDOW_S:
+                    if fresh < SLOWEST * passed:
+                        raise _BrokenOff(f"only {fresh / passed:.0f} bytes a second")
+                    since, fresh = monotonic(), 0
     if total is not None and have != total:
         raise _BrokenOff(f"{have:,} of {total:,} bytes came")
 
@@ -192,7 +223,7 @@ def _ask(part: _Part, origin: dict | None, have: int) -> http.client.HTTPRespons
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
-        return response.read(CHUNK)
+        return response.read1(CHUNK)  # what is there: of a whole chunk, all would be lost where the line breaks
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenOff(str(error) or type(error).__name__) from None
 
@@ -226,6 +257,18 @@ def _check_room(path: Path, total: int | None, have: int, copies: int) -> None:
         )
 
 
+def _check_spare(part: _Part) -> None:
+    if shutil.disk_usage(part.path.parent).free < 2 * SPARE:
+        part.discard()
+        raise DownloadError(f"{part.url}: does not say its size, and the disk is nearly full: make room")
+
+
+def _check_size(part: _Part, size: int, most: int) -> None:
+    if size > most:
+        part.discard()
+        raise DownloadError(f"{part.url}: more than the {most / 1e9:.2f} GB that it may have: not the file sought")
+
+
 def _check_address(url: str) -> None:
     try:
         parts = urlsplit(url)
@@ -243,14 +286,49 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class _Hurried:
+    """A connection whose headers must come within HEADERS_S."""
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        timer = threading.Timer(HEADERS_S, self._hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().getresponse()
+        finally:
+            timer.cancel()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # not TLS's own, which would wait for the other side
+
+
+class _Connection(_Hurried, http.client.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Hurried, http.client.HTTPSConnection):
+    pass
+
+
+class _HTTPHandler(urllib.request.HTTPHandler):
+    def http_open(self, req):
+        return self.do_open(_Connection, req)
+
+
+class _HTTPSHandler(urllib.request.HTTPSHandler):
+    def https_open(self, req):
+        return self.do_open(_SecureConnection, req)
+
+
 def _opener() -> urllib.request.OpenerDirector:
     """urllib's own opener also follows file:, ftp: and data: addresses; this one does not."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
         urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
+        _HTTPHandler,
+        _HTTPSHandler,
         urllib.request.HTTPDefaultErrorHandler,
         _Redirects,
         urllib.request.HTTPErrorProcessor,

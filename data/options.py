@@ -33,7 +33,8 @@ class TrainDataOptions(Section):
     """What training patches are cut from."""
 
     hr: Path | Annotated[tuple[Path, ...], Field(min_length=1)] | None = None
-    """Folder of HR images, or a list of folders. Null: the images of a `prepared` store that is whole already."""
+    """Folder of HR images, or a list of folders; a `.tar` of `python -m data.pack` stands for one. Null: the images of
+    a `prepared` store that is whole already."""
     prepared: Path | None = None
     """Folder of the prepared store (docs/data.md). Null: beside the first HR folder, named `<folder>.prepared`."""
     compressions: tuple[str, ...] = Field(min_length=1)
@@ -86,7 +87,8 @@ class EvaluationSetOptions(Section):
     hr: Path
     """Folder of HR images."""
     lr: Path | None = None
-    """Folder of LR images with the same base names; null: made from `hr` (MATLAB bicubic, then `compressions`)."""
+    """Folder of LR images with the same base names, or these and a suffix (`0801x2.png`); null: made from `hr` (MATLAB
+    bicubic, then `compressions`)."""
     compressions: tuple[str, ...] = ("none",)
     """Compressions of the LR images made here."""
     scale: int | None = Field(default=None, ge=1)

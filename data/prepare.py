@@ -9,7 +9,6 @@ What is there already is not made again; a run that was killed goes on where it 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import signal
@@ -19,34 +18,27 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
 
 from data.codecs import parse
-from data.lmdb_store import import_pair, pair_keys
+from data.image_maps import Made, Task, make
+from data.lmdb_import import import_lmdb
 from data.options import TrainDataOptions
-from data.records import Kind, finish, is_prepared, missing, write_image
-from data.resize import imresize, modcrop
-from data.store import SourceImage, StoreError, leaf, source_images
-from utils.cli import run
+from data.records import MapCheck, Preparation, folder_stamps
+from data.stamps import Stamps
+from data.store import SourceImage, StoreError, leaf, read_manifest, source_images
+from utils.cli import one_line, run
+from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.files import locked
-from utils.images import image_size, read_image
-from utils.options import OptionsError, apply_overrides, read_with_bases, validate
-
-
-@dataclass(frozen=True)
-class Task:
-    """One HR image and the kinds of it that are still to be made: (scale, compression), scale 0 for HR."""
-
-    image: SourceImage
-    kinds: tuple[Kind, ...]
-    store: Path
+from utils.images import image_size
+from utils.option_sources import apply_overrides, read_with_bases
+from utils.options import OptionsError, validate
 
 
 def prepare(
@@ -57,12 +49,14 @@ def prepare(
     *,
     jobs: int | None = None,
     progress: bool = True,
+    verify: bool = False,
 ) -> list[str]:
     """Make all that is missing of HR, clean LR and compressed LR.
 
     Args:
         specs: compressions; `none` (the clean LR) and HR are always made.
         jobs: processes; None: one per core. 1 works in this process.
+        verify: read all images and maps and compare their checksums, also of those that look as they did.
 
     Returns:
         One line per image that could not be prepared; its folders then have no manifest. Empty: all is there.
@@ -71,16 +65,37 @@ def prepare(
         StoreError: the store holds other images, or the disk is too small for what is missing.
     """
     kinds = [(0, "none"), *((scale, str(parse(spec))) for spec in dict.fromkeys(["none", *specs]))]
-    if is_prepared(images, store, kinds):
+    stamps = Stamps(store)
+
+    def digest(image: SourceImage) -> str:
+        return stamps.source_digest(image, read=verify)
+
+    before = folder_stamps(store, kinds)
+    work = Preparation(images, store, kinds, stamps, digest, verify=verify)
+    if work.is_whole:
+        if stamps.changed:
+            with suppress(UserError), locked(store / ".lock", wait=False):
+                stamps.save()
         return []
     with locked(store / ".lock", wait=True):
-        tasks = [Task(*todo, store) for todo in missing(images, store, kinds)]
+        if folder_stamps(store, kinds) != before:  # another process has prepared them, or some of them, meanwhile
+            work = Preparation(images, store, kinds, stamps, digest, verify=verify)
+        for path in work.damaged if progress else ():
+            print(f"{path}: missing, cut short or altered; made again", file=sys.stderr)
+        tasks = [Task(*todo, store) for todo in work.todo]
         if tasks:
             _check_disk(tasks)
-        failures = _work(tasks, jobs or len(os.sched_getaffinity(0)), progress)
-        for kind in kinds:
-            finish(images, store, kind)
+        work.begin()
+        failures = _work(tasks, work, jobs or usable_cores(), progress)
+        work.finish()
     return failures
+
+
+def is_prepared(images: list[SourceImage], store: Path, scale: int, specs: Iterable[str]) -> bool:
+    """Whether `prepare` would find nothing to do. Raises StoreError as it does."""
+    kinds = [(0, "none"), *((scale, str(parse(spec))) for spec in dict.fromkeys(["none", *specs]))]
+    stamps = Stamps(store)
+    return Preparation(images, store, kinds, stamps, stamps.source_digest).is_whole
 
 
 def _check_disk(tasks: list[Task]) -> None:
@@ -100,53 +115,21 @@ def _check_disk(tasks: list[Task]) -> None:
         )
 
 
-# ------------------------------------------------------------------------------------------------- the work
-
-
-def make(task: Task) -> str | None:
-    """Make the kinds of one task; the line that says why not, where it fails."""
-    try:
-        path = task.image.path
-        hr = read_image(path)
-        source = {"source_bytes": path.stat().st_size, "source_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        clean: dict[int, np.ndarray] = {}
-        for scale, spec in task.kinds:
-            pixels, rate = hr, {}
-            if scale:
-                if scale not in clean:
-                    if min(hr.shape[:2]) < scale:
-                        raise UserError(f"{path}: {hr.shape[0]}×{hr.shape[1]} is too small for ×{scale}")
-                    clean[scale] = imresize(modcrop(hr, scale), 1 / scale) if scale > 1 else hr
-                pixels, rate = _compressed(clean[scale], spec)
-            write_image(leaf(task.store, scale, spec), task.image.name, pixels, {**source, **rate})
-    except (UserError, OSError, MemoryError) as error:
-        return f"{task.image.path}: {error}" if str(task.image.path) not in str(error) else str(error)
-    return None
-
-
-def _compressed(clean: np.ndarray, spec: str) -> tuple[np.ndarray, dict[str, float]]:
-    if spec == "none":
-        return clean, {}
-    codec = parse(spec)
-    if min(clean.shape[:2]) >= codec.size_multiple:
-        clean = modcrop(clean, codec.size_multiple)
-    pixels, data = codec.roundtrip(clean)
-    rate = 8 * len(data) / (clean.shape[0] * clean.shape[1])
-    return pixels, {"bits_per_pixel": round(rate, 6)}
-
-
-def _work(tasks: list[Task], jobs: int, progress: bool) -> list[str]:
+def _work(tasks: list[Task], work: Preparation, jobs: int, progress: bool) -> list[str]:
     bar = tqdm(total=len(tasks), desc="preparing", unit="image", disable=None if progress and tasks else True)
     failures = []
     with bar:
-        for failure in _results(tasks, jobs):
+        for made in _results(tasks, jobs):
             bar.update()
-            if failure:
-                failures.append(failure)
+            for kind, record in made.records.items():
+                work.note(kind, made.image.name, record)
+                work.stamps.note_source(made.image.name, made.stamp, record["source_sha256"])
+            if made.failure:
+                failures.append(made.failure)
     return sorted(failures)
 
 
-def _results(tasks: list[Task], jobs: int) -> Iterator[str | None]:
+def _results(tasks: list[Task], jobs: int) -> Iterator[Made]:
     if min(jobs, len(tasks)) <= 1:
         yield from map(make, tasks)
         return
@@ -179,29 +162,6 @@ def _start_worker(parent: int) -> None:
     threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
-def import_lmdb(gt: Path, lq: Path, store: Path, spec: str) -> int:
-    """An LMDB pair of original and compressed images (scale 1) to the same store; returns the number of images.
-
-    Args:
-        spec: the compression that `lq` holds, `hevc37` say: the name of its folder in the store.
-
-    Raises:
-        LmdbError, StoreError: the pair does not fit together, is damaged, or the store holds other images.
-    """
-    kinds: list[Kind] = [(0, "none"), (1, str(parse(spec)))]
-    images = [SourceImage(f"{key}.png", gt / "data.mdb") for key in pair_keys(gt, lq)]
-    with locked(store / ".lock", wait=True):
-        todo = {image.name: kinds_of_image for image, kinds_of_image in missing(images, store, kinds)}
-        source = {"source_bytes": (gt / "data.mdb").stat().st_size, "source_sha256": None}
-        for key, hr, lr in tqdm(import_pair(gt, lq) if todo else (), total=len(images), unit="image", disable=None):
-            name = f"{key}.png"
-            for scale, kind_spec in todo.get(name, ()):
-                write_image(leaf(store, scale, kind_spec), name, lr if scale else hr, source)
-        for kind in kinds:
-            finish(images, store, kind, encoder="as found in an LMDB")
-    return len(images)
-
-
 # ---------------------------------------------------------------------------------------------- command line
 
 
@@ -220,22 +180,47 @@ class _Wanted(BaseModel):
     data: _Data
 
 
-def prepare_for(options: TrainDataOptions, scale: int, *, jobs: int | None = None, progress: bool = True) -> None:
-    """Make what `options` need, where it is missing.
+def prepare_for(
+    options: TrainDataOptions, scale: int, *, jobs: int | None = None, progress: bool = True, verify: bool = False
+) -> None:
+    """Make what `options` need, where it is missing or not sound.
 
     Raises:
         StoreError: some images could not be prepared (all named), or see `prepare`.
     """
-    if not options.folders:
-        return  # the store stands for the images; the dataset says what it lacks
     specs = ["none"] if options.compress == "on_the_fly" else list(options.compressions)
+    if not options.folders:
+        check_store(options.store, scale, specs, verify=verify)
+        return
     images = source_images(options.folders)
-    failures = prepare(images, options.store, scale, specs, jobs=jobs, progress=progress)
+    failures = prepare(images, options.store, scale, specs, jobs=jobs, progress=progress, verify=verify)
     if failures:
         for failure in failures:
-            print(f"failed: {failure}", file=sys.stderr)
+            print(f"failed: {one_line(failure)}", file=sys.stderr)
         raise StoreError(
             f"{len(failures)} of {len(images)} images could not be prepared, see above; mend or remove them"
+        )
+
+
+def check_store(store: Path, scale: int, specs: Iterable[str], *, verify: bool = False) -> None:
+    """Look at the maps of a store that stands for its images.
+
+    Raises:
+        StoreError: a folder or a map that is missing, or a map that was cut short or altered.
+    """
+    check = MapCheck(store, Stamps(store), verify=verify)
+    for kind in [(0, "none"), *((scale, str(parse(spec))) for spec in specs)]:
+        folder = leaf(store, *kind)
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise StoreError(f"{folder}: no prepared images; name the HR folder under data.train.hr")
+        for name, record in manifest["images"].items():
+            check.is_sound(folder, name, record)
+    check.stamps.save()
+    if check.damaged:
+        raise StoreError(
+            f"{check.damaged[0]}: missing, cut short or altered ({len(check.damaged)} maps are); get the store from "
+            "where it came, or name the HR folder under data.train.hr to make them again"
         )
 
 
@@ -248,6 +233,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--compressions", nargs="*", default=[])
     parser.add_argument("--jobs", type=int, help="processes; default: one per core")
+    parser.add_argument("--verify", action="store_true", help="compare the checksums of all images and maps")
     parser.add_argument(
         "--from-lmdb",
         type=Path,
@@ -276,8 +262,10 @@ def main(argv: list[str]) -> int:
             "compressions": arguments.compressions or ["none"],
         }
         options, scale = validate(values, TrainDataOptions, "command line"), arguments.scale
-    prepare_for(options, scale, jobs=arguments.jobs)
-    print(f"{options.store}: {len(source_images(options.folders))} images, ×{scale}, {', '.join(options.compressions)}")
+    prepare_for(options, scale, jobs=arguments.jobs, verify=arguments.verify)
+    checked = ", verified" if arguments.verify else ""
+    count = len(read_manifest(leaf(options.store, 0, "none"))["images"])
+    print(f"{options.store}: {count} images, ×{scale}, {', '.join(options.compressions)}{checked}")
     return 0
 
 

@@ -8,6 +8,7 @@ edges differently: neither gives the low-resolution images that published figure
 """
 
 import math
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,22 +18,21 @@ from utils.errors import UserError
 _BLOCK = 1 << 16  # output samples worked on at a time: as float64 they stay in a core's cache
 
 
-def imresize(image: np.ndarray, scale: float) -> np.ndarray:
+def imresize(image: np.ndarray, scale: float, halves: Literal["up", "to even"] = "up") -> np.ndarray:
     """Resize uint8 HWC (or HW) by `scale` as MATLAB does; the result is uint8, ceil(size * scale) in size.
+
+    `halves`: how a value that ends in .5 is rounded. MATLAB rounds it up; Python ports of it, the one that CISR-PSI was
+    trained with among them, round it to the even neighbour.
 
     Raises ValueError if `image` is not uint8 HWC (up to 4 channels) or HW, or is empty, or if `scale` is not
     positive.
     """
-    return _resize(image, scale, np.uint8)
-
-
-def imresize_float(image: np.ndarray, scale: float) -> np.ndarray:
-    """Resize uint8 HWC (or HW) as `imresize`, but with no rounding or clipping at all.
-
-    Returns float64 on 0-255, which may be exceeded beside edges. This is the clean low-resolution target of
-    CISR-PSI. Raises ValueError as `imresize` does.
-    """
-    return _resize(image, scale, np.float64)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0 or sum(image.shape[2:]) > 4:
+        raise ValueError(f"imresize takes uint8 HW or HWC of up to 4 channels, not {image.dtype} {image.shape}")
+    if not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"imresize takes a positive scale, not {scale}")
+    # Width is resized as the height of the transposed image: whole rows are what numpy adds up fastest.
+    return _transpose(_resize_height(_transpose(_resize_height(image, scale, halves)), scale, halves))
 
 
 def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
@@ -46,21 +46,12 @@ def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
     return image[:height, :width]
 
 
-def _resize(image: np.ndarray, scale: float, dtype: type) -> np.ndarray:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0 or sum(image.shape[2:]) > 4:
-        raise ValueError(f"imresize takes uint8 HW or HWC of up to 4 channels, not {image.dtype} {image.shape}")
-    if not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"imresize takes a positive scale, not {scale}")
-    # Width is resized as the height of the transposed image: whole rows are what numpy adds up fastest.
-    return _transpose(_resize_height(_transpose(_resize_height(image, scale, dtype)), scale, dtype))
-
-
 def _transpose(image: np.ndarray) -> np.ndarray:
     """Swap the first two axes. OpenCV takes a tenth of numpy's time for it (and drops a single channel)."""
     return cv2.transpose(image).reshape(image.shape[1], image.shape[0], *image.shape[2:])
 
 
-def _resize_height(image: np.ndarray, scale: float, dtype: type) -> np.ndarray:
+def _resize_height(image: np.ndarray, scale: float, halves: Literal["up", "to even"]) -> np.ndarray:
     """Resize the first axis. Every sum runs over the taps from first to last in float64, without fused steps.
 
     The order matters: at scales such as 0.4 many exact results end in .5, and another order of summation
@@ -68,7 +59,7 @@ def _resize_height(image: np.ndarray, scale: float, dtype: type) -> np.ndarray:
     """
     samples = np.ascontiguousarray(image).reshape(len(image), -1)
     taps, weights = _taps(len(image), scale)
-    result = np.empty((len(taps), samples.shape[1]), dtype)
+    result = np.empty((len(taps), samples.shape[1]), np.uint8)
     rows = max(1, _BLOCK // samples.shape[1])
     term = np.empty((rows, samples.shape[1]))
     for start in range(0, len(taps), rows):
@@ -78,9 +69,11 @@ def _resize_height(image: np.ndarray, scale: float, dtype: type) -> np.ndarray:
             out = term[: len(total)]
             np.multiply(samples[taps[block, tap]], weights[block, tap : tap + 1], out=out)
             total += out
-        if dtype is np.uint8:
-            total += 0.5
-            np.clip(total, 0, 255, out=total)  # then dropping the fraction is floor, and never above 255
+        if halves == "up":
+            total += 0.5  # then dropping the fraction, below, is floor
+        else:
+            np.rint(total, out=total)
+        np.clip(total, 0, 255, out=total)
         result[block] = total
     return result.reshape(len(taps), *image.shape[1:])
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from data.download import name_of
+from data.packed import is_pack, unpacked
+from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import list_images
 
@@ -51,12 +54,15 @@ def source_images(folders: list[Path]) -> list[SourceImage]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder by name.
+    """The image files of a folder, or of a pack of images (data/packed.py), by name.
 
     Raises:
+        ArchiveError: a pack that is refused.
         StoreError: a missing folder that a command of ours makes, which is named.
         ImageError: another folder that is missing, or one that holds no images.
     """
+    if is_pack(folder):
+        return list_images(unpacked(folder))
     name = None if folder.exists() else name_of(folder)
     if name is not None:
         raise StoreError(f"{folder}: no such folder; `python -m data.download {name}` gets it")
@@ -81,24 +87,49 @@ def leaf(store: Path, scale: int, spec: str) -> Path:
 
 
 def map_path(folder: Path, name: str) -> Path:
-    """Where the pixels of one image lie in a leaf folder."""
-    return folder / f"{name}.npy"
+    """Where the pixels of one image lie in a leaf folder.
+
+    What is not UTF-8 in a name is escaped: torch, which maps the file, takes no other.
+    """
+    return folder / f"{name.encode('utf-8', 'backslashreplace').decode()}.npy"
 
 
-def read_manifest(folder: Path) -> dict | None:
+def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
     """The manifest of a leaf folder, or None where it is not whole yet.
 
     Raises:
-        StoreError: a manifest that is not one of ours.
+        StoreError: a manifest that is not one of ours, or is not as it was written.
     """
+    path = folder / name
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        manifest = json.loads(data)
         manifest["images"].items()
+        if manifest["format"] > 1 and data != _with_check(data.rpartition(_CHECK)[0]):
+            raise ValueError("altered: its checksum is another")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise StoreError(f"{folder}/manifest.json: not readable ({error}); remove it and prepare again") from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise StoreError(f"{path}: not readable ({one_line(error)}); remove it and prepare again") from None
     return manifest
+
+
+_CHECK = b',\n"check": "'
+
+
+def manifest_bytes(manifest: dict) -> bytes:
+    """A manifest as `read_manifest` reads it back: JSON with a line for each image, and a checksum of all before it.
+
+    Names that are not UTF-8 (from old archives) stand there escaped, as all that is not ASCII.
+    """
+    about = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in manifest.items() if key != "images"]
+    images = [f"{json.dumps(name)}: {json.dumps(record)}" for name, record in manifest["images"].items()]
+    head, lines = ",\n".join(about), ",\n".join(images)
+    return _with_check(f'{{{head},\n"images": {{\n{lines}\n}}'.encode())
+
+
+def _with_check(text: bytes) -> bytes:
+    return text + _CHECK + hashlib.sha256(text).hexdigest().encode() + b'"}\n'
 
 
 def open_map(path: Path) -> np.ndarray:
@@ -124,8 +155,18 @@ def open_map(path: Path) -> np.ndarray:
         raise StoreError(f"{path}: not a map of pixels ({error}); remove it and prepare again") from None
     if fortran or dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or size != start + int(np.prod(shape)):
         raise StoreError(f"{path}: not a whole uint8 height×width×3 map; remove it and prepare again")
+    if not _is_utf8(str(path)):
+        raise StoreError(f"{path}: cannot be mapped, the path is not UTF-8; name another store (data.train.prepared)")
     # torch closes the descriptor once the file is mapped; shared=False: private, the file is opened read-only.
     flat = from_file(str(path), shared=False, size=size, dtype=uint8).numpy()
     pixels = flat[start:].reshape(shape)
     pixels.flags.writeable = False
     return pixels
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

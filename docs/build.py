@@ -17,7 +17,7 @@ from pydantic import BaseModel  # noqa: E402
 
 from evaluation.options import EvaluationOptions  # noqa: E402
 from training.options import TrainOptions  # noqa: E402
-from utils.options import models_in, tags_of  # noqa: E402
+from utils.option_types import models_in, tags_of  # noqa: E402
 
 KINDS = {"training": TrainOptions, "evaluation": EvaluationOptions}
 """Kinds of options files, each with a schema of its own."""
@@ -31,7 +31,8 @@ An options file is YAML. `base: other.yml` (a path relative to the file) takes e
 sections are merged key by key, unless they name another `type`; lists and values are replaced. On the command line,
 `dotted.key=value` overrides a key: `stages.0.optimizer.lr=2e-4`, `data.train.compressions=[jpeg10, webp20]`. Unknown
 keys, wrong types and impossible combinations are refused before anything is loaded. Numbers follow YAML 1.2: `1e-4`
-is a number; `yes`, `no`, `on` are text.
+is a number and `010` is ten; `yes`, `no`, `on` are text. On the command line only lists, sections and quoted texts are
+read as YAML: any other value is taken as it stands, a path with ` #` in it too.
 
 Editors with a YAML language server complete and check keys: the first line of the shipped files names a schema of
 `options/schema/`. It knows keys, types and texts; what must be there and what goes together is checked on loading.

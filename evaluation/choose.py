@@ -9,7 +9,8 @@ from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.weights_by_name import DEFAULTS, cards, known, resolve
 from models import AnyGeneratorOptions, GeneratorOptions, options_in_file
 from utils.errors import UserError
-from utils.options import Section, load, read_with_bases, validate
+from utils.option_sources import read_with_bases
+from utils.options import Section, load, validate
 
 
 def choose_generator(

@@ -181,16 +181,19 @@ def _run(
         path, whole = image_path(options, name, task.item), name in task.whole
         if options.save_images and not whole:
             write_png(path, result.sr)
-        earlier = task.earlier[name].scores if name in task.earlier else {}
+        earlier = task.earlier.get(name)
         record = Record(
             task.keys[name],
             place(name, task.item),
-            {**earlier, **measurer(result.sr, result.pair.hr, grey=task.item.grey is not None)},
+            {
+                **(earlier.scores if earlier else {}),
+                **measurer(result.sr, result.pair.hr, grey=task.item.grey is not None),
+            },
             result.pair.bits_per_pixel,
             result.seconds,
             stamp(path) if options.save_images or whole else None,
         )
-        return log.append(record)
+        return log.append(record, replaces=earlier)
 
     records = []
     total = sum(len(task.keys) for task in tasks)

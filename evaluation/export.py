@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import inspect
 import io
 import json
 import warnings
@@ -13,8 +12,9 @@ from pathlib import Path
 import torch
 
 from evaluation.choose import choose_generator
+from evaluation.inference import finite
 from models import GENERATORS, Generator, build_generator
-from models.checkpoints import about, export_weights
+from models.weight_files import about, export_weights
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.files import check_new, write_atomically
@@ -63,6 +63,7 @@ def main(args: argparse.Namespace) -> int:
     if kind == ".safetensors" and not GENERATORS[options.type].trainable:
         raise UserError(f"{options.weights}: a network of others; its own file is the one to use")
     generator = build_generator(options).eval()
+    check_gives_numbers(generator)
     if kind == ".safetensors":
         written = {key: value for key, value in about(options.weights).items() if key != "generator"}
         payload, agrees = export_weights(generator, written), "it says what it is: --weights alone restores with it"
@@ -72,6 +73,16 @@ def main(args: argparse.Namespace) -> int:
     write_atomically(args.output, payload)
     print(f"{args.output}: {type(generator).__name__} x{generator.scale}, {len(payload) / 1e6:.1f} MB; {agrees}")
     return 0
+
+
+def check_gives_numbers(generator: Generator) -> None:
+    """Run the network on a random image: finite weights can be so large that nothing finite comes of them.
+
+    Raises:
+        UserError: its output is not finite.
+    """
+    with torch.inference_mode():
+        finite(generator(torch.rand(SIZES[0][0], 3, *SIZES[0][1:], generator=torch.Generator().manual_seed(0))))
 
 
 def as_onnx(generator: Generator) -> bytes:
@@ -88,9 +99,6 @@ def as_onnx(generator: Generator) -> bytes:
     import onnx
 
     free = {"lr": {0: "batch", 2: "height", 3: "width"}, "sr": {0: "batch", 2: "sr_height", 3: "sr_width"}}
-    # The exporter that traces: it needs no further library and seconds where the other one needs minutes. Torch 2.4
-    # has no other for this function and no switch.
-    traces = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     file = io.BytesIO()
     batch, height, width = TRACED
     with warnings.catch_warnings(), torch.no_grad():
@@ -104,7 +112,8 @@ def as_onnx(generator: Generator) -> bytes:
                 output_names=["sr"],
                 dynamic_axes=free,
                 opset_version=17,
-                **traces,
+                # The exporter that traces: no further library, and seconds where the other one takes minutes.
+                dynamo=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
             raise UserError(f"{generator.options.type} cannot be exported as ONNX: {one_line(error)}") from None

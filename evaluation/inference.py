@@ -50,12 +50,15 @@ def restore(
 
     Returns:
         uint8 (h·scale)×(w·scale)×3, rounded half up and clamped.
+
+    Raises:
+        UserError: the network gave numbers that are not finite.
     """
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
         sr = run(generator, batch, file.steps)[0]
-        if consistency and file.cell is not None and generator.scale == 1:
-            sr = _agreeing(sr.float(), file.cell)
+        if consistency and generator.scale == 1 and (cell := file.cell_of(lr)) is not None:
+            sr = _agreeing(sr.float(), cell)
         return to_uint8(sr)
 
 
@@ -72,9 +75,29 @@ def _agreeing(band: Tensor, cell: JpegCell, top: int = 0) -> Tensor:
     return torch.from_numpy(cell.project(pixels, top)).permute(2, 0, 1).to(band.device) / 255
 
 
+def finite(sr: Tensor, precision: Precision = "fp32") -> Tensor:
+    """What a network gave, if it is finite: else there is no picture to score or to keep.
+
+    Raises:
+        UserError: NaN or an infinity in it.
+    """
+    if not sr.isfinite().all():
+        other = {
+            "fp32": "it diverged in training, or its weights are damaged: take an earlier checkpoint or other weights",
+            "bf16": "try precision fp32",
+            "fp16": "use precision bf16 or fp32",
+        }[precision]
+        raise UserError(f"the network gave numbers that are not finite in {precision}; {other}")
+    return sr
+
+
 def to_uint8(image: torch.Tensor) -> np.ndarray:
-    """Float 3×h×w in [0, 1], on any device → uint8 h×w×3, rounded half up and clamped."""
-    return (image.float() * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    """Float 3×h×w in [0, 1], on any device → uint8 h×w×3, rounded half up and clamped.
+
+    Raises:
+        UserError: the network gave numbers that are not finite.
+    """
+    return (finite(image).float() * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
 def to_unit_range(batch: torch.Tensor) -> torch.Tensor:
@@ -149,7 +172,7 @@ class Restorer:
             The same type, (h·scale)×(w·scale)×3, rounded half up and clamped.
 
         Raises:
-            UserError: too little memory for the smallest tiles, or numbers beyond fp16.
+            UserError: too little memory for the smallest tiles, or numbers that are not finite.
         """
         while True:
             tiles = self.plan(*image.shape[:2])
@@ -199,7 +222,7 @@ class Restorer:
     ) -> np.ndarray:
         top_value, scale = np.iinfo(image.dtype).max, self.generator.scale
         grey = bool((image[..., :1] == image[..., 1:]).all())
-        cell = file.cell if self.consistency and scale == 1 and image.dtype == np.uint8 else None
+        cell = file.cell_of(image) if self.consistency and scale == 1 else None
         restored = np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), image.dtype)
         done = 0
 
@@ -247,9 +270,7 @@ class Restorer:
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         with torch.autocast(self.device.type, dtype) if dtype else nullcontext():
             sr = ensemble_of_eight(network, lr) if self.self_ensemble else network(lr).float()
-        if not sr.isfinite().all():
-            raise UserError(f"the network gave numbers that are not finite in {self.precision}; use bf16 or fp32")
-        return sr
+        return finite(sr, self.precision)
 
 
 def ensemble_of_eight(network: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from evaluation.weights_by_name import resolve
 from models import GENERATORS, Generator, GeneratorOptions, build_generator, options_in_file
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from utils.errors import UserError
 from utils.files import check_new, write_atomically
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import re
 import statistics
 import sys
 from dataclasses import dataclass
@@ -16,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from data.pairs import by_original
 from evaluation.metrics import CONVENTIONS, WINDOW, MetricError, psnr_rgb, psnr_y, ssim_y
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.images import image_size, list_images, read_image
+from utils.visible import csv_cell, visible
 
 MOST_CROPPED = 7
 """Partners may differ by this many pixels in height and in width: what cropping to a multiple of 8 takes."""
-
-_SUFFIX = re.compile(r"[xX]\d|[^\w]|_")  # how what follows an original's name may begin: x4, _SR, -out, .restored
 
 
 class ScoreError(UserError):
@@ -76,40 +75,32 @@ def main(args: argparse.Namespace) -> int:
         )
     notes = [note for pair in pairs if (note := check_sizes(pair, args.border))]
     scores = _print_table(pairs, args.border, args.convention)
-    count = f"{len(pairs)} images" + (f" of {len(hr_files)} in {args.hr}" if lonely else "")
+    count = f"{len(pairs)} images" + (f" of {len(hr_files)} in {visible(args.hr)}" if lonely else "")
     print(f"{count}; Y by convention {args.convention}; border {args.border} (RGB too)")
     for note in notes:
-        print(note)
+        print(visible(note))
     if args.csv:
         write_atomically(args.csv, _csv(pairs, scores, args.border, args.convention))
     if lonely:
-        print(f"without a partner: {', '.join(map(str, lonely))}", file=sys.stderr)
+        print(f"without a partner: {', '.join(map(visible, lonely))}", file=sys.stderr)
     return 1 if lonely else 0
 
 
 def pair_files(sr_files: list[Path], hr_files: list[Path]) -> tuple[list[Pair], list[Path]]:
     """Pair restored images with originals; return the pairs in the originals' order, and files left alone.
 
-    The original of `baby_x4_SR.png` is the one with the longest base name that `baby_x4_SR` begins with, if
-    what follows begins with `x` and a digit or with no letter or digit. Raises ScoreError where a folder has
-    two files of one base name or two restored images have the same original.
+    Names go together as `data.pairs.by_original` says. Raises ScoreError where a folder has two files of one base
+    name or two restored images have the same original.
     """
     originals, restored = _by_stem(hr_files), _by_stem(sr_files)
-    partner: dict[str, Path] = {}
-    lonely = []
-    for stem, path in restored.items():
-        fitting = [name for name in originals if _is_made_of(stem, name)]
-        if not fitting:
-            lonely.append(path)
-            continue
-        name = max(fitting, key=len)
-        if name in partner:
-            raise ScoreError(
-                f"{partner[name]} and {path.name} both go with {originals[name].name}: keep one in the folder"
-            )
-        partner[name] = path
-    pairs = [Pair(name, partner[name], path) for name, path in originals.items() if name in partner]
-    return pairs, lonely + [path for name, path in originals.items() if name not in partner]
+    partners, without = by_original(restored, originals)
+    for name, made in partners.items():
+        if len(made) > 1:
+            both = f"{restored[made[0]]} and {restored[made[1]].name}"
+            raise ScoreError(f"{both} both go with {originals[name].name}: keep one in the folder")
+    pairs = [Pair(name, restored[partners[name][0]], path) for name, path in originals.items() if name in partners]
+    lonely = [restored[stem] for stem in without]
+    return pairs, lonely + [path for name, path in originals.items() if name not in partners]
 
 
 def _by_stem(files: list[Path]) -> dict[str, Path]:
@@ -119,10 +110,6 @@ def _by_stem(files: list[Path]) -> dict[str, Path]:
             raise ScoreError(f"{found[path.stem]} and {path.name} have the same base name: keep one in the folder")
         found[path.stem] = path
     return found
-
-
-def _is_made_of(stem: str, name: str) -> bool:
-    return stem == name or (stem.startswith(name) and bool(_SUFFIX.match(stem, len(name))))
 
 
 def check_sizes(pair: Pair, border: int) -> str:
@@ -166,7 +153,7 @@ def average(scores: list[Score]) -> Score:
 
 
 def _print_table(pairs: list[Pair], border: int, convention: str) -> list[Score]:
-    width = max(len("average"), *(len(pair.name) for pair in pairs))
+    width = max(len("average"), *(len(visible(pair.name)) for pair in pairs))
     print(f"{'image':{width}}  {'PSNR Y':>7}  {'SSIM Y':>6}  {'PSNR RGB':>8}")
 
     def row(name: str, score: Score) -> None:
@@ -176,7 +163,7 @@ def _print_table(pairs: list[Pair], border: int, convention: str) -> list[Score]
     scores = []
     for pair in pairs:
         scores.append(score_pair(pair, border, convention))
-        row(pair.name, scores[-1])
+        row(visible(pair.name), scores[-1])
     row("average", average(scores))
     return scores
 
@@ -187,5 +174,5 @@ def _csv(pairs: list[Pair], scores: list[Score], border: int, convention: str) -
     writer.writerow(("image", "sr", "hr", "convention", "border", "psnr_y", "ssim_y", "psnr_rgb"))
     for pair, score in zip(pairs, scores, strict=True):
         figures = (score.psnr_y, score.ssim_y, score.psnr_rgb)
-        writer.writerow((pair.name, pair.sr, pair.hr, convention, border, *figures))
-    return text.getvalue().encode("utf-8", "surrogateescape")
+        writer.writerow((*map(csv_cell, (pair.name, pair.sr, pair.hr)), convention, border, *figures))
+    return text.getvalue().encode()

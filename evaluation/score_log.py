@@ -2,15 +2,19 @@
 
 A line of JSON for each restored image, appended to a file per process under `<results>/<name>/scores/`. Its key is a
 digest of everything that determines the picture: a changed weight file, source image, encoder or network is another
-key. Each figure in it is named by its metric, convention and border.
+key. Each figure in it is named by its metric, convention and border. Each line carries a checksum: a figure that has
+changed on disk is none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +36,8 @@ class Record:
         bits_per_pixel: of the LR image; None where it was not encoded here.
         seconds: of the network.
         png: size in bytes and time of change (ns) of the PNG written; None: none was.
-        at: when it was made, in seconds since 1970.
+        at: when it was made, in seconds since 1970; never before the record of the same key that it replaces, whatever
+            the clock says.
     """
 
     key: str
@@ -72,23 +77,39 @@ class ScoreLog:
         self._lock = threading.Lock()
 
     def read(self) -> dict[str, Record]:
-        """The newest record of every key, of all files; lines that a killed process has cut short are passed over."""
+        """The newest record of every key, of all files.
+
+        Lines that are damaged, or that a killed process has cut short, are passed over and counted on stderr.
+        """
         records: dict[str, Record] = {}
         for path in sorted(self.folder.glob("rank*.jsonl")):
-            for line in path.read_bytes().splitlines():
-                record = _parsed(line)
-                if record is not None and (record.key not in records or records[record.key].at <= record.at):
+            lines = [line for line in path.read_bytes().split(b"\n") if line]
+            whole = [record for line in lines if (record := _parsed(line)) is not None]
+            if damaged := len(lines) - len(whole):
+                print(
+                    f"{path}: {damaged} lines have no right checksum (damaged, cut short, or of an older version) "
+                    "and are not used",
+                    file=sys.stderr,
+                )
+            for record in whole:
+                if record.key not in records or records[record.key].at <= record.at:
                     records[record.key] = record
         return records
 
-    def append(self, record: Record) -> Record:
+    def append(self, record: Record, replaces: Record | None = None) -> Record:
         """Add a line, in one write; safe from several threads. Returns the record with its time.
+
+        Args:
+            replaces: the record of the same key that there is, if any.
 
         Raises:
             UserError: the disk is full, or the folder cannot be written.
         """
-        record = replace(record, at=time.time())
-        line = json.dumps(asdict(record)).encode() + b"\n"
+        # A clock that was set back would make the new record the older one, and the image would be made for ever.
+        earliest = math.nextafter(replaces.at, math.inf) if replaces is not None else 0.0
+        record = replace(record, at=max(time.time(), earliest))
+        data = asdict(record)
+        line = json.dumps({**data, "check": _check(data)}).encode() + b"\n"
         try:
             with self._lock:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -107,9 +128,15 @@ def _ends_a_line(file) -> bool:
     return file.read(1) == b"\n"
 
 
+def _check(data: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(data, sort_keys=True).encode()):08x}"
+
+
 def _parsed(line: bytes) -> Record | None:
     try:
         data = json.loads(line)
+        if data.pop("check") != _check(data):
+            return None
         png = data["png"]
         return Record(
             str(data["key"]),
@@ -120,5 +147,5 @@ def _parsed(line: bytes) -> Record | None:
             None if png is None else (int(png[0]), int(png[1])),
             float(data["at"]),
         )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Literal
 
+from utils.visible import visible
+
 Mark = Literal["best", "second"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell; `mark` is how it ranks in its column among the rows of its group."""
+    """One cell, its text made visible; `mark` is how it ranks in its column among the rows of its group."""
 
     text: str = ""
     mark: Mark | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", visible(self.text))
 
 
 @dataclass

@@ -17,6 +17,7 @@ from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
 from evaluation.table_text import Cell, Mark, Table, as_latex, as_markdown, as_text
 from utils.files import write_atomically
+from utils.visible import csv_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,13 +62,20 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
     contents = {
         "table.md": "\n\n".join(map(as_markdown, every)) + "\n",
         "table.tex": "% Needs \\usepackage{booktabs,graphicx}.\n" + "\n\n".join(map(as_latex, every)) + "\n",
-        "average.csv": average.to_csv(index=False, float_format="%.6f"),
-        "costs.csv": _costs(average, evaluation).to_csv(index=False, float_format="%.6f"),
-        "images.csv": images(evaluation).to_csv(index=False, float_format="%.6f"),
+        "average.csv": _csv(average),
+        "costs.csv": _csv(_costs(average, evaluation)),
+        "images.csv": _csv(images(evaluation)),
     }
     for name in FILES:
         write_atomically(options.folder / name, contents[name].encode())
     return "\n\n".join(map(as_text, [*main, *tables.bd, costs]))
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """Six digits; words as `csv_cell` writes them."""
+    words = frame.select_dtypes(exclude="number")
+    shown = {name: words[name].map(csv_cell, na_action="ignore") for name in words}
+    return frame.assign(**shown).to_csv(index=False, float_format="%.6f")
 
 
 def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.checkpoints import about
+from models.weight_files import about
 from utils.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "checkpoints"

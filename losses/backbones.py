@@ -14,6 +14,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from utils.torch_files import TorchFileError, load_torch_file
+
 Network = Literal["vgg19", "vgg16", "alexnet", "squeezenet1_1"]
 
 FILES: dict[str, str] = {
@@ -87,9 +89,9 @@ def load_backbone(network: Network, weights: Path, layers: int) -> nn.Sequential
         LossWeightsError: not a file of plain tensors, or missing, unexpected or misshapen ones (named).
     """
     try:
-        content = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types here: pickle, zip, runtime, EOF errors
-        raise LossWeightsError(f"{weights}: not a file of plain tensors ({type(error).__name__})") from None
+        content = load_torch_file(weights)
+    except (TorchFileError, OSError) as error:
+        raise LossWeightsError(f"{weights}: {error}") from None
     state = {
         name.removeprefix("features."): tensor
         for name, tensor in (content.items() if isinstance(content, dict) else ())

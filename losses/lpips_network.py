@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from losses import backbones
 from losses.options import LossOptions
+from utils.torch_files import TorchFileError, load_torch_file
 
 Net = Literal["alex", "vgg", "squeeze"]
 Range = Literal["standard", "unit_range"]
@@ -90,7 +91,10 @@ def build_lpips(net: Net = "alex", weights: Path | None = None, range: Range = "
     if package is None:
         raise backbones.LossWeightsError("LPIPS needs the weights in the package lpips: pip install lpips")
     file = Path(package.submodule_search_locations[0]) / "weights" / "v0.1" / f"{net}.pth"
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        state = load_torch_file(file)
+    except (TorchFileError, OSError) as error:
+        raise backbones.LossWeightsError(f"{file}: {error}") from None
     heads = [state[f"lin{number}.model.1.weight"] for number, _ in enumerate(taps)]
     return LpipsNetwork(backbone, taps, heads, range).eval()
 

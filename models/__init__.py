@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from models.arcnn import ARCNN
 from models.bicubic import Bicubic
-from models.checkpoints import WeightsError, about, load_weights
+from models.checkpoints import build_with_weights, load_weights
 from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
 from models.discriminator import Discriminator, DiscriminatorOptions, build_discriminator
@@ -25,6 +25,7 @@ from models.residual_unet import ResidualUNet
 from models.rrdbnet import RRDBNet, is_rrdbnet
 from models.spandrel_model import SpandrelModel, SpandrelOptions, recognise
 from models.vdsr import VDSR
+from models.weight_files import WeightsError, about
 
 GENERATORS: dict[str, type[Generator]] = {
     cls.Options.model_fields["type"].default: cls for cls in Generator.__subclasses__()
@@ -47,10 +48,10 @@ def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:
     """
     if isinstance(options, dict):
         options = TypeAdapter(AnyGeneratorOptions).validate_python(options, strict=False)
-    generator = GENERATORS[options.type](options)
-    if options.weights is not None and not generator.reads_its_weights:
-        load_weights(generator, options.weights, whole=True)
-    return generator
+    network = GENERATORS[options.type]
+    if options.weights is None or network.reads_its_weights:
+        return network(options)
+    return build_with_weights(lambda: network(options), options.weights)
 
 
 def options_in_file(weights: Path) -> GeneratorOptions:
@@ -71,10 +72,14 @@ def options_in_file(weights: Path) -> GeneratorOptions:
         options = TypeAdapter(AnyGeneratorOptions).validate_json(json.dumps(written), strict=True)
         return options.model_copy(update={"weights": weights})
     except (ValidationError, WeightsError) as error:
-        why = f" ({str(error).removeprefix(f'{weights}: ')})" if isinstance(error, WeightsError) else ""
+        if isinstance(error, WeightsError):
+            why = str(error).removeprefix(f"{weights}: ")
+        else:
+            first = error.errors()[0]
+            why = f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}".removeprefix(": ")
         raise WeightsError(
             f"{weights}: does not say which network it is for; give `generator` with type and sizes in an options "
-            f"file{why}"
+            f"file ({why})"
         ) from None
 
 

@@ -1,97 +1,47 @@
-"""Weight files: the published formats and our own, opened without ever running code from them.
+"""Weights into networks: compared with the network before anything is loaded, under the names of any published format.
 
     load_weights(network, "experiments/…/best.safetensors")     what training here exports
     load_weights(network, "released.pt")                        a published file of the same network
     load_weights(cisr_psi, "prior.pth")                         its non-local prior alone, into both operators
 
-Published names are translated by a table per network; ours are the modules' own names.
+Published names are translated by a table per network (`models.published_names`); ours are the modules' own names.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
-from models.mat_files import MatFileError, read_mat
 from models.nonlocal_prior import NonLocalPrior
+from models.published_names import as_in_file, names_in_file
+from models.weight_files import WeightsError, about, read_tensors, refuse_not_finite
 
-CONTAINERS = ("params_ema", "params", "state_dict_g", "state_dict", "model_state_dict", "model", "net")
-"""Keys under which a file may hold the weights, the preferred first."""
-PREFIXES = ("module.", "model.")
-"""What training wrappers leave in front of every name."""
+PREFIXES = ("module.", "model.", "_orig_mod.")
+"""What training wrappers leave in front of every name: of several processes, of a recipe, of `torch.compile`."""
 
-# Network type -> (published name as a regular expression, our name), applied from top to bottom.
-# The first row's name stands in every published file and never in ours: it tells the two apart.
-# A name that becomes empty is left out: fixed kernels that our modules do not keep.
-PUBLISHED_NAMES: dict[str, list[tuple[str, str]]] = {
-    "cisrnet": [
-        (r"^shallow_feature_extraction\.", "coarse_first."),
-        (r"^coarse_rirg\.(\d+)\.(weight|bias)$", r"coarse_body_last.\2"),
-        (r"^coarse_rirg\.(\d+)\.body\.(\d+)\.", r"coarse_groups.\1.blocks.\2."),
-        (r"^coarse_rirg\.(\d+)\.conv_last\.", r"coarse_groups.\1.conv."),
-        (r"^coarse_upsampler\.1\.", "coarse_last."),
-        (r"^coarse_upsampler\.0\.", "coarse_upsampler."),
-        (r"^refinement_first\.", "fine.0."),
-        (r"^fine_rirg\.(\d+)\.body\.(\d+)\.", r"fine.1.\1.blocks.\2."),
-        (r"^fine_rirg\.(\d+)\.conv_last\.", r"fine.1.\1.conv."),
-        (r"^refinement_last\.", "fine.2."),
-        (r"\.head\.", ".convs."),
-        (r"\.spatial_attention\.spatial\.conv\.", ".spatial.conv."),
-        (r"\.channel_attention\.conv_fc\.0\.", ".channel.weigh.1."),
-        (r"\.channel_attention\.conv_fc\.2\.", ".channel.weigh.3."),
-        (r"\.conv_last\.", ".mix."),
-    ],
-    # Ours are BasicSR's names, so that files go both ways; these rows are SubjectiveQE-ESRGAN's and ESRGAN's.
-    "rrdbnet": [
-        (r"^(?:rrdb_lst|RRDB_trunk)\.", "body."),
-        (r"^body\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2."),
-        (r"^conv_in\.", "conv_first."),
-        (r"^(?:conv_mid|trunk_conv)\.", "conv_body."),
-        (r"^upconv(\d)\.", r"conv_up\1."),
-        (r"^HRconv\.", "conv_hr."),
-        (r"^conv_out\.", "conv_last."),
-    ],
-    "cisr_psi": [
-        (r"^SR\.tail\.1\.", "rem.last."),
-        (r"^SR\.tail\.0\.", "rem.upsampler."),
-        (r"^SR\.", "rem."),
-        (r"^deblock\.", "arm."),
-        (r"^distill\.", "arm.distill."),
-        (r"^nonlocal[12]\.(kernel|kernel_y|sobel_x|sobel_y)$", ""),
-        (r"^nonlocal1\.conv1\.", "arm.prior.bandwidth."),
-        (r"^nonlocal2\.conv1\.", "rem.prior.bandwidth."),
-        (r"\.weight_3\.", ".combine.weigh."),
-        (r"\.head\.0\.", ".head."),
-        (r"\.body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.0\.", r".groups.\1.blocks.\2.attention.weigh.1."),
-        (r"\.body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.2\.", r".groups.\1.blocks.\2.attention.weigh.3."),
-        (r"\.body\.(\d+)\.body\.(\d+)\.body\.", r".groups.\1.blocks.\2.convs."),
-        (r"\.body\.(\d+)\.body\.\d+\.(weight|bias)$", r".groups.\1.conv.\2"),
-    ],
-    # Both of what `models.mat_files` reads.
-    "dncnn": [(rf"^layers\.{number}\.", f"body.{2 * number}.") for number in range(64)],
-    "arcnn": [
-        (r"^conv1\.", "extract."),
-        (r"^conv2\.", "enhance."),
-        (r"^conv22\.", "map."),
-        (r"^conv3\.", "reconstruct."),
-    ],
-    "nonlocal_prior": [
-        (r"^conv1\.", "bandwidth."),
-        (r"^(kernel|kernel_y|sobel_x|sobel_y)$", ""),
-    ],
-}
+_LEAST_CEILING = 2000  # tensors of a network that any file may be compared with
+_NOT_WEIGHTS = ("n_averaged",)  # AveragedModel's counter stands beside the network that it wraps
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
-class WeightsError(Exception):
-    """A weight file that cannot be read or does not fit; one line that names file and tensors."""
+@dataclass(frozen=True)
+class _Part:
+    """A module and what fills it: our name of every tensor → its name in the file, `left` as they are."""
+
+    module: nn.Module
+    names: dict[str, str]
+    left: Collection[str] = ()
 
 
 def load_weights(module: nn.Module, path: str | Path, *, whole: bool = False, may_differ: Sequence[str] = ()) -> None:
@@ -111,18 +61,82 @@ def load_weights(module: nn.Module, path: str | Path, *, whole: bool = False, ma
     """
     path = Path(path)
     state = read_state(path)
+    for part in _parts(module, state, path, whole=whole, may_differ=may_differ):
+        _fill(part, state)
+
+
+def build_with_weights(make: Callable[[], Module], path: Path) -> Module:
+    """What `make` builds, filled from a file of the whole network.
+
+    What a file says of itself decides how large `make` builds, so it is built twice: first as an outline without
+    memory and with a ceiling, which is compared with the file.
+
+    Raises:
+        WeightsError: as `load_weights`, or a network far larger than the file.
+    """
+    state = read_state(path)
+    with torch.device("meta"), _NothingFilled(), ceiling(path, tensors=max(_LEAST_CEILING, 2 * len(state))):
+        outline = make()
+    [whole] = _parts(outline, state, path, whole=True)
+    module = make()
+    _fill(replace(whole, module=module), state)
+    return module
+
+
+class _NothingFilled(TorchFunctionMode):
+    """Tensors are made and not filled: without memory there is nothing to fill, and torch takes seconds to find out."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = func.__name__
+        if name.endswith("_") and not name.endswith("__"):  # in place: initialisations
+            return args[0] if args else next(iter(kwargs.values()))
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def ceiling(path: Path, *, tensors: int, numbers: float = math.inf) -> Iterator[None]:
+    """A network that is made within has no more parameters than this, and they no more numbers, or it is not finished.
+
+    (A parameter takes memory when it is initialised, and it is counted before.)
+
+    Raises:
+        WeightsError: it would have more; `path` is the file that it is made for.
+    """
+    found_tensors = found_numbers = 0
+
+    def note(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal found_tensors, found_numbers
+        found_tensors += 1
+        found_numbers += 0 if parameter is None else parameter.numel()
+        if found_tensors > tensors or found_numbers > numbers:
+            raise WeightsError(f"{path}: asks for a network that is far larger than the file; refused")
+
+    hook = register_module_parameter_registration_hook(note)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _parts(
+    module: nn.Module, state: dict[str, Tensor], path: Path, *, whole: bool, may_differ: Sequence[str] = ()
+) -> list[_Part]:
+    """What of `module` is filled from which tensors of the file; raises where they do not fit."""
     operators = [part for part in module.modules() if isinstance(part, NonLocalPrior)]
-    prior = _names_in_file(state, "nonlocal_prior")
+    prior = names_in_file(state, "nonlocal_prior")
     if operators and prior.keys() == operators[0].state_dict().keys():
         if (whole or may_differ) and module is not operators[0]:
             raise WeightsError(f"{path}: holds a non-local prior alone, not a whole {_describe(module)}")
-        for operator in operators:
-            _fill(operator, state, prior, path)
-        return
-    options = getattr(module, "options", None)
-    names = _names_in_file(state, options.type if options is not None else "")
-    left = _left_out(module, state, names, may_differ, path)
-    _fill(module, state, {name: in_file for name, in_file in names.items() if name not in left}, path, left)
+        parts = [_Part(operator, prior) for operator in operators]
+    else:
+        options = getattr(module, "options", None)
+        names = names_in_file(state, options.type if options is not None else "")
+        left = _left_out(module, state, names, may_differ, path)
+        parts = [_Part(module, {name: in_file for name, in_file in names.items() if name not in left}, left)]
+    for part in parts:
+        _check_fit(part, state, path)
+    refuse_not_finite(((in_file, state[in_file]) for in_file in parts[0].names.values()), path)
+    return parts
 
 
 def _left_out(
@@ -144,13 +158,11 @@ def _left_out(
     return left
 
 
-def _fill(
-    module: nn.Module, state: dict[str, Tensor], names: dict[str, str], path: Path, left: Collection[str] = ()
-) -> None:
-    """`names`: our name of every tensor → its name in the file; those in `left` stay as they are in `module`."""
+def _check_fit(part: _Part, state: dict[str, Tensor], path: Path) -> None:
+    module, names = part.module, part.names
     options = getattr(module, "options", None)
-    expected = {name: tensor for name, tensor in module.state_dict().items() if name not in left}
-    missing = [_as_in_file(name, names) for name in expected if name not in names]
+    expected = {name: tensor for name, tensor in module.state_dict().items() if name not in part.left}
+    missing = [as_in_file(name, names) for name in expected if name not in names]
     unexpected = [in_file for name, in_file in names.items() if name not in expected]
     misshapen = [
         f"{names[name]} (file {_shape(state[names[name]])}, network {_shape(tensor)})"
@@ -161,8 +173,11 @@ def _fill(
         found = [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]
         listed = "; ".join(f"{what}: {_some(names)}" for what, names in found if names)
         raise WeightsError(f"{path}: does not fit {_describe(module)}{_written_for(path, options)}: {listed}")
-    # Strict by the comparison above; torch's own does not know what is left out.
-    module.load_state_dict({name: state[in_file] for name, in_file in names.items()}, strict=not left)
+
+
+def _fill(part: _Part, state: dict[str, Tensor]) -> None:
+    # Strict by the comparison before; torch's own does not know what is left out.
+    part.module.load_state_dict({name: state[in_file] for name, in_file in part.names.items()}, strict=not part.left)
 
 
 def read_renamed(path: str | Path, type_: str) -> dict[str, Tensor]:
@@ -172,117 +187,21 @@ def read_renamed(path: str | Path, type_: str) -> dict[str, Tensor]:
         WeightsError: as `read_state`.
     """
     state = read_state(Path(path))
-    return {name: state[in_file] for name, in_file in _names_in_file(state, type_).items()}
+    return {name: state[in_file] for name, in_file in names_in_file(state, type_).items()}
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """`read_tensors` without wrapper prefixes.
+    """`read_tensors` without what training wrappers leave in names and beside them.
 
     Raises:
         WeightsError: as `read_tensors`.
     """
     state = read_tensors(path)
-    if path.suffix != ".safetensors":
-        for prefix in PREFIXES:
-            if all(name.startswith(prefix) for name in state):
-                state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    if any(name not in _NOT_WEIGHTS for name in state):
+        state = {name: tensor for name, tensor in state.items() if name not in _NOT_WEIGHTS}
+    while state and (wrapped := [prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)]):
+        state = {name.removeprefix(wrapped[0]): tensor for name, tensor in state.items()}
     return state
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file by the names that stand there, on the CPU, taken out of their container.
-
-    Raises:
-        WeightsError: no such file, or one without weights (a pickle that would run code is refused).
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weight file")
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a dict
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path}: not a whole safetensors file ({error})") from None
-    if path.suffix == ".mat":
-        try:
-            return read_mat(path)
-        except (MatFileError, OSError) as error:
-            raise WeightsError(f"{path}: {error}") from None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types here: pickle, zip, runtime, EOF errors
-        asked = re.search(r"GLOBAL (\S+)", str(error))  # torch goes on to advise switching its check off
-        reason = f"it asks for {asked[1]}" if asked else type(error).__name__
-        raise WeightsError(f"{path}: not a file of plain tensors, refused ({reason})") from None
-    if isinstance(content, dict) and "networks" in content:  # a training checkpoint of ours
-        content = content.get("ema") or content["networks"]["generator"]
-    for container in CONTAINERS:
-        if isinstance(content, dict) and isinstance(content.get(container), dict):
-            content = content[container]
-            break
-    tensors = isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values())
-    if not tensors:
-        raise WeightsError(f"{path}: holds no network weights (looked under {', '.join(CONTAINERS)} and at the top)")
-    return content
-
-
-def export_weights(module: nn.Module, about: dict[str, str | int | float]) -> bytes:
-    """The weights of `module` as safetensors bytes that say what they are.
-
-    The header holds one text, JSON under `about`: `about` and, under `generator`, a generator's options. (One text,
-    because the format keeps several in no fixed order, and equal weights shall make equal bytes.)
-    """
-    options = getattr(module, "options", None)
-    if options is not None:
-        about = {**about, "generator": options.model_dump(mode="json", exclude={"weights"})}
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
-    return save(tensors, {"about": json.dumps(about)})
-
-
-def _names_in_file(state: dict[str, Tensor], type_: str) -> dict[str, str]:
-    """Our name of every tensor -> its name in the file."""
-    table = PUBLISHED_NAMES.get(type_)
-    if not table or not any(re.search(table[0][0], name) for name in state):
-        return {name: name for name in state}
-    names: dict[str, str] = {}
-    for in_file in state:
-        name = in_file
-        for published, ours in table:
-            name = re.sub(published, ours, name)
-        if not name:
-            continue
-        # Two names for one tensor: the second stays under a name that no network has, and is reported.
-        names[name if name not in names else f"second {name}"] = in_file
-    return names
-
-
-def _as_in_file(missing: str, names: dict[str, str]) -> str:
-    """What the file would call a tensor that it lacks, told by the layer's other tensors; else our name."""
-    layer, _, leaf = missing.rpartition(".")
-    for name, in_file in names.items():
-        if name.rpartition(".")[0] == layer:
-            return f"{in_file.rpartition('.')[0]}.{leaf}"
-    return missing
-
-
-def about(path: Path) -> dict:
-    """What one of our exports says of itself (see `export_weights`); empty for any other file.
-
-    Raises:
-        WeightsError: no such file, or a damaged one.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weight file")
-    if path.suffix != ".safetensors":
-        return {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            said = json.loads((file.metadata() or {}).get("about", "{}"))
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a whole safetensors file ({error})") from None
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _written_for(path: Path, options: object) -> str:

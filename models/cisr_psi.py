@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, upsampler
 from models.nonlocal_prior import RELEASED_WINDOW, MaskKind, NonLocalPrior
 
@@ -24,17 +24,17 @@ class CISRPSIOptions(GeneratorOptions):
     type: Literal["cisr_psi"] = "cisr_psi"
     scale: Literal[2, 3, 4]  # type: ignore[assignment]
     """2, 3 or 4."""
-    num_feat: int = Field(default=64, ge=2)
+    num_feat: int = Field(default=64, ge=2, le=MOST_CHANNELS)
     """Channels of every feature map."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: int = Field(default=16, ge=1, le=MOST_CHANNELS)
     """Channel attention squeezes `num_feat` by this factor."""
-    arm_groups: int = Field(default=5, ge=1)
+    arm_groups: int = Field(default=5, ge=1, le=MOST_PARTS)
     """Residual groups of the artefact removal module."""
-    rem_groups: int = Field(default=5, ge=1)
+    rem_groups: int = Field(default=5, ge=1, le=MOST_PARTS)
     """Residual groups of the resolution enhancement module."""
-    blocks: int = Field(default=12, ge=1)
+    blocks: int = Field(default=12, ge=1, le=MOST_PARTS)
     """Residual channel attention blocks in each group."""
-    steps: int = Field(default=3, ge=1)
+    steps: int = Field(default=3, ge=1, le=100)
     """How often the two modules are applied, one after the other, with the same weights."""
     window: int | Literal["none"] = RELEASED_WINDOW
     """The non-local operator splits images of `window`² pixels and more (released: 80); `none`: never."""

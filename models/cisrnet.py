@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import ChannelAttention, ResidualGroup, SpatialAttention, attention_has_channels, conv3, upsampler
 from models.start import start_as_upscaling
 
@@ -21,19 +21,19 @@ class CISRNetOptions(GeneratorOptions):
     type: Literal["cisrnet"] = "cisrnet"
     scale: Literal[2, 3, 4]  # type: ignore[assignment]
     """2, 3 or 4."""
-    num_feat: int = Field(default=96, ge=1)
+    num_feat: int = Field(default=96, ge=1, le=MOST_CHANNELS)
     """Channels of every feature map."""
-    reduction: int = Field(default=8, ge=1)
+    reduction: int = Field(default=8, ge=1, le=MOST_CHANNELS)
     """Channel attention squeezes `num_feat` by this factor."""
-    coarse_groups: int = Field(default=4, ge=1)
+    coarse_groups: int = Field(default=4, ge=1, le=MOST_PARTS)
     """Residual groups of the coarse network, at LR size (the paper's Table 2 tries 3 to 6)."""
-    coarse_blocks: int = Field(default=8, ge=1)
+    coarse_blocks: int = Field(default=8, ge=1, le=MOST_PARTS)
     """Attention blocks in each coarse group."""
     coarse_block_kind: BlockKind = "parallel"
     """Coarse blocks: `parallel` (PDAB) or `sequential` (SDAB)."""
-    fine_groups: int = Field(default=2, ge=0)
+    fine_groups: int = Field(default=2, ge=0, le=MOST_PARTS)
     """Residual groups of the refinement network, at HR size; 0 leaves the refinement out (coarse only)."""
-    fine_blocks: int = Field(default=8, ge=1)
+    fine_blocks: int = Field(default=8, ge=1, le=MOST_PARTS)
     """Attention blocks in each refinement group."""
     fine_block_kind: BlockKind = "sequential"
     """Refinement blocks: `parallel` (PDAB) or `sequential` (SDAB)."""

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from models.generator import MOST_CHANNELS
 from models.unet_discriminator import UNetDiscriminator
 
 
@@ -18,7 +19,7 @@ class DiscriminatorOptions(BaseModel):
 
     type: Literal["vgg", "unet"] = "vgg"
     """`vgg`: one logit for a patch. `unet`: one for each pixel, with spectral norm, as in Real-ESRGAN."""
-    num_feat: int = Field(default=32, ge=1)
+    num_feat: int = Field(default=32, ge=1, le=MOST_CHANNELS)
     """Channels of the first stage; the last has 8 times as many."""
     patch_size: int = Field(default=128, ge=32, multiple_of=32)
     """Side of the square HR patches that it judges, a multiple of 32; the published one judges 128."""

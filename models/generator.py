@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from models.global_average import GlobalAverage
 
+MOST_CHANNELS, MOST_PARTS = 4096, 1000
+"""Ceilings of widths and of numbers of layers, blocks or groups, far above any network here: files ask for them too."""
+
 _LEAST_SIDE = 8
 
 
@@ -29,7 +32,7 @@ class GeneratorOptions(BaseModel):
         `Generator` keeps them as its `.options`.
 
         Raises:
-            models.checkpoints.WeightsError: a file that cannot be read.
+            models.WeightsError: a file that cannot be read.
         """
         return self
 

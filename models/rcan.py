@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, div2k_mean, upsampler
 from models.start import start_as_upscaling
 
@@ -18,13 +18,13 @@ class RCANOptions(GeneratorOptions):
     type: Literal["rcan"] = "rcan"
     scale: Literal[2, 3, 4]  # type: ignore[assignment]
     """2, 3 or 4."""
-    num_feat: int = Field(default=64, ge=3)
+    num_feat: int = Field(default=64, ge=3, le=MOST_CHANNELS)
     """Channels of every feature map."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: int = Field(default=16, ge=1, le=MOST_CHANNELS)
     """Channel attention squeezes `num_feat` by this factor."""
-    groups: int = Field(default=10, ge=1)
+    groups: int = Field(default=10, ge=1, le=MOST_PARTS)
     """Residual groups."""
-    blocks: int = Field(default=20, ge=1)
+    blocks: int = Field(default=20, ge=1, le=MOST_PARTS)
     """Residual channel attention blocks in each group."""
 
     _attention_has_channels = model_validator(mode="after")(attention_has_channels)

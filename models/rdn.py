@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import conv3, upsampler
 from models.start import start_as_upscaling
 
@@ -19,13 +19,13 @@ class RDNOptions(GeneratorOptions):
     type: Literal["rdn"] = "rdn"
     scale: Literal[2, 3, 4]  # type: ignore[assignment]
     """2, 3 or 4."""
-    num_feat: int = Field(default=64, ge=3)
+    num_feat: int = Field(default=64, ge=3, le=MOST_CHANNELS)
     """Channels between the blocks."""
-    num_grow_ch: int = Field(default=64, ge=1)
+    num_grow_ch: int = Field(default=64, ge=1, le=MOST_CHANNELS)
     """Channels that each layer of a block adds."""
-    blocks: int = Field(default=16, ge=1)
+    blocks: int = Field(default=16, ge=1, le=MOST_PARTS)
     """Residual dense blocks."""
-    layers: int = Field(default=8, ge=1)
+    layers: int = Field(default=8, ge=1, le=MOST_PARTS)
     """3×3 convolutions in each block."""
 
 

@@ -13,14 +13,15 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models.checkpoints import read_renamed
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import conv3, pad_to_multiple
 from models.start import carry_image
+from models.weight_files import WeightsError
 
 
 class RRDBNetOptions(GeneratorOptions):
@@ -33,11 +34,11 @@ class RRDBNetOptions(GeneratorOptions):
     type: Literal["rrdbnet"] = "rrdbnet"
     scale: Literal[1, 2, 4] | None = None  # type: ignore[assignment]
     """1, 2 or 4; needed where no `weights` tell."""
-    num_feat: int | None = Field(default=None, ge=1)
+    num_feat: int | None = Field(default=None, ge=1, le=MOST_CHANNELS)
     """Channels between the blocks."""
-    num_block: int | None = Field(default=None, ge=1)
+    num_block: int | None = Field(default=None, ge=1, le=MOST_PARTS)
     """Residual-in-residual dense blocks."""
-    num_grow_ch: int | None = Field(default=None, ge=1)
+    num_grow_ch: int | None = Field(default=None, ge=1, le=MOST_CHANNELS)
     """Channels that each layer of a dense block adds."""
     pixel_unshuffle: bool | None = None
     """Fold 2×2 (scale 2) or 4×4 (scale 1) pixels into channels and run the ×4 network on them, as BasicSR's
@@ -69,14 +70,19 @@ class RRDBNetOptions(GeneratorOptions):
         published = (32, 8, 16) if enhances else (64, 23, 32)
         for name, size in zip(("num_feat", "num_block", "num_grow_ch"), published, strict=True):
             sizes.setdefault(name, size)
-        return RRDBNetOptions.model_validate(sizes)
+        try:
+            return RRDBNetOptions.model_validate(sizes)
+        except ValidationError as error:  # what was given was valid, so it is what was read
+            first = error.errors()[0]
+            told = f"{first['loc'][0]} {first['input']}"
+            raise WeightsError(f"{self.weights}: its tensors tell {told}, which no network has") from None
 
 
 def is_rrdbnet(weights: Path) -> bool:
     """Whether a weight file holds a whole RRDBNet of any published format, as far as its sizes can be read.
 
     Raises:
-        models.checkpoints.WeightsError: a file that cannot be read.
+        models.WeightsError: a file that cannot be read.
     """
     return _sizes_in(read_renamed(weights, "rrdbnet")).keys() >= {"num_feat", "scale"}
 

@@ -1,7 +1,7 @@
 """Networks of others, recognised by their weight files with spandrel: rows beside ours, for inference alone.
 
 spandrel (github.com/chaiNNer-org/spandrel, MIT) is an optional extra: `pip install -r requirements-spandrel.txt`. It is
-given tensors that `models.checkpoints` has read, so that its own unpickler opens no file.
+given tensors that `models.weight_files` has read, so that its own unpickler opens no file.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from models.checkpoints import WeightsError, read_tensors
+from models.checkpoints import ceiling
 from models.generator import Generator, GeneratorOptions
 from models.luma import Luma, restore_luma
+from models.weight_files import WeightsError, read_tensors, refuse_not_finite
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -89,9 +90,12 @@ def recognise(weights: Path, wanted: int = 3) -> ImageModelDescriptor:
             f"{weights}: needs spandrel, which is not installed; `pip install -r requirements-spandrel.txt`"
         ) from None
     try:
-        descriptor = ModelLoader().load_from_state_dict(state)
+        with ceiling(weights, tensors=2 * len(state), numbers=2 * sum(tensor.numel() for tensor in state.values())):
+            descriptor = ModelLoader().load_from_state_dict(state)
     except UnsupportedModelError:
         raise WeightsError(f"{weights}: not a network that spandrel knows") from None
+    except WeightsError:
+        raise
     except Exception as error:  # its readers of sizes raise what tensors of another shape or name happen to cause
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{weights}: spandrel cannot load it ({type(error).__name__}: {reason})") from None
@@ -110,4 +114,6 @@ def recognise(weights: Path, wanted: int = 3) -> ImageModelDescriptor:
         )
     if wanted == 1 and descriptor.scale != 1:
         raise WeightsError(f"{weights}: a ×{descriptor.scale} {name} of one channel; only those of scale 1 can be used")
+    # Its buffers may hold infinities on purpose, masks of attention say.
+    refuse_not_finite(descriptor.model.named_parameters(), weights)
     return descriptor.eval()

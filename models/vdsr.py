@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import conv3, div2k_mean
 
 
@@ -19,9 +19,9 @@ class VDSROptions(GeneratorOptions):
     """Sizes of VDSR; the defaults are the paper's. One network for every scale: the image is enlarged before it."""
 
     type: Literal["vdsr"] = "vdsr"
-    num_feat: int = Field(default=64, ge=1)
+    num_feat: int = Field(default=64, ge=1, le=MOST_CHANNELS)
     """Channels of every feature map."""
-    layers: int = Field(default=20, ge=2)
+    layers: int = Field(default=20, ge=2, le=MOST_PARTS)
     """Convolutions, the first and the last among them."""
 
 

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 # Room -> the rooms that it may import beside itself.
 MAY_IMPORT = {
     "utils": set(),
-    "models": set(),
-    "losses": set(),
+    "models": {"utils"},
+    "losses": {"utils"},
     "data": {"utils"},
     "evaluation": {"models", "losses", "data", "utils"},
     "training": {"evaluation", "models", "losses", "data", "utils"},

@@ -10,7 +10,8 @@ import pytest
 
 from evaluation.options import EvaluationOptions
 from training.options import TrainOptions
-from utils.options import load, read_with_bases
+from utils.option_sources import read_with_bases
+from utils.options import load
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,6 +58,22 @@ def test_links_and_named_files_exist(path):
             assert (path.parent / target).exists(), target
     for target in re.findall(r"options/[\w/]+\.yml", text):
         assert (ROOT / target).is_file(), target
+
+
+def test_options_that_bring_released_behaviour_back_exist():
+    """Each `key=value` of docs/differences.md changes the options file that its section is about."""
+    sections = re.split(r"^## ", (ROOT / "docs/differences.md").read_text(encoding="utf-8"), flags=re.M)[1:]
+    count = 0
+    for section in sections:
+        path = ROOT / re.search(r"options/\S+\.yml", section)[0]
+        for override in set(re.findall(r"`([\w.]+=\S+)`", section)):
+            changed = load(path, TrainOptions, [override])
+            key, value = override.split("=")
+            for part in key.split("."):
+                changed = changed[int(part)] if part.isdigit() else getattr(changed, part)
+            assert str(changed) == value
+            count += 1
+    assert count >= 8
 
 
 def test_the_documented_generator_works(tmp_path, monkeypatch):

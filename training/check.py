@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from data.datasets import image_names
-from data.records import is_prepared
+from data.prepare import check_store, is_prepared
 from data.store import source_images
 from evaluation.complexity import flops
 from models import count_parameters
-from training.experiment import load_init, starting_generator
+from training.experiment import check_validation, load_init, starting_generator
 from training.memory import stage_memory
 from training.options import TrainOptions
 from training.recipes import RECIPES
@@ -36,11 +36,16 @@ def check(options: TrainOptions) -> int:
         raise UserError(f"{small[0]}: smaller than a patch ({len(small)} images are); lower data.train.patch_size")
     for stage in options.stages:
         items = Validator(options.data.validation, scale, stage.validation, runtime).items
+    check_validation(options, 0, runtime)
     generator = starting_generator(options)
     load_init(generator, options.stages[0])
     patch = train.patch_size
-    kinds = [(0, "none"), *((scale, spec) for spec in ("none", *train.compressions))]
-    prepared = not images or is_prepared(images, train.store, kinds if train.compress == "ahead" else kinds[:2])
+    specs = train.compressions if train.compress == "ahead" else ["none"]
+    if images:
+        prepared = is_prepared(images, train.store, scale, specs)
+    else:
+        check_store(train.store, scale, specs)
+        prepared = True
     print(to_yaml(options))
     print(f"device       {runtime.device}, {runtime.ranks} process(es), {options.runtime.precision}")
     print(f"generator    {type(generator).__name__} ×{scale}, {count_parameters(generator):,} parameters")
@@ -49,9 +54,15 @@ def check(options: TrainOptions) -> int:
     print(f"train        {len(names)} images{megapixels}, {', '.join(train.compressions)}")
     print(f"store        {train.store} ({'prepared' if prepared else 'will be prepared when training starts'})")
     print(f"validation   {len(items)} image(s) × compression in {len(options.data.validation)} set(s)")
+    minutes, whole = options.runtime.minutes, sum(stage.iterations for stage in options.stages)
+    if minutes is not None:
+        print(f"time         {minutes:g} minutes for all stages, behind the preparation of the images")
     for position, stage in enumerate(options.stages):
         memory = stage_memory(options, position, runtime.ranks)
-        print(f"stage        {stage.name}: {stage.recipe.type}, {stage.iterations:,} iterations × {stage.batch_size}")
+        length = f"{stage.iterations:,} iterations"
+        if minutes is not None:
+            length = f"{minutes * stage.iterations / whole:.1f} minutes"
+        print(f"stage        {stage.name}: {stage.recipe.type}, {length} × {stage.batch_size}")
         print(
             f"             about {memory.total / 2**20:,.0f} MiB on a process: weights {memory.weights / 2**20:,.0f}, "
             f"gradients {memory.gradients / 2**20:,.0f}, optimiser {memory.optimizer / 2**20:,.0f}, "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
+from training.batches import LoaderStalled
 from training.options import TrainOptions
 
 FAULTS = (RuntimeError, MemoryError, OSError)
@@ -12,6 +15,8 @@ FAULTS = (RuntimeError, MemoryError, OSError)
 _CPU_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
 # "DataLoader worker (pid 123) is killed by signal: Killed.", raised wherever the training process is at that moment.
 _LOADER = "DataLoader worker"
+# "unable to allocate shared memory(shm) for file </torch_…>: No space left on device (28)", and torch's other texts.
+_SHARED_MEMORY = re.compile(r"shared memory\(shm\)|file </torch_")
 
 
 def explain(error: Exception, options: TrainOptions) -> str | None:
@@ -22,13 +27,21 @@ def explain(error: Exception, options: TrainOptions) -> str | None:
     if isinstance(error, OSError):
         # A loader process's error holds its traceback; what it says stands at its end.
         return f"{error.filename or options.folder}: {error.strerror or text.rpartition('Error: ')[2]}"
+    if isinstance(error, LoaderStalled):
+        return _loader_died(f" or hangs ({text})")
+    if _SHARED_MEMORY.search(text):
+        return _loader_died(" (its batch does not fit into shared memory, /dev/shm)")
     if _LOADER in text and "Caught " not in text:  # "Caught …": an error of the program, in a worker
         how = text.partition("killed by signal: ")[2].partition(".")[0]
-        return (
-            f"a loader process died{f' ({how})' if how else ''}: main or shared memory ran out, it was killed, or a "
-            "file of the store was cut short; free memory or lower data.train.workers"
-        )
+        return _loader_died(f" ({how})" if how else "")
     return None
+
+
+def _loader_died(how: str) -> str:
+    return (
+        f"a loader process died{how}: main or shared memory ran out, it was killed, or a "
+        "file of the store was cut short; free memory or lower data.train.workers"
+    )
 
 
 def less_memory(options: TrainOptions) -> str:

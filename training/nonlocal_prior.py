@@ -61,7 +61,7 @@ class NonLocalPriorTraining(OneStepRecipe):
         by_clean, by_step_0, eta = np.mean(list(sets.values()), axis=0)
         lines = [
             f"prior: u is {by_clean:+.3f} dB nearer to the clean LR image than z led by the blurred clean one, "
-            f"{by_step_0:+.3f} dB led by bicubic(z) as in step 0; median η {eta:.3g}"
+            f"{by_step_0:+.3f} dB led by bicubic(z) as in step 0; median |η| {eta:.3g}"
         ]
         if min(by_clean, by_step_0) <= 0:
             lines.append(
@@ -71,7 +71,7 @@ class NonLocalPriorTraining(OneStepRecipe):
         return lines
 
     def _gains(self, generator: CISRPSI, pair: EvaluationPair) -> list[float]:
-        """RGB-PSNR of u less that of z in dB, with the blurred clean guide and with step 0's; η's median with this."""
+        """RGB-PSNR of u less that of z in dB, by the blurred clean guide and by step 0's; the median of |η| by this."""
         device = next(generator.parameters()).device
         z, clean = (
             torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float()
@@ -84,7 +84,7 @@ class NonLocalPriorTraining(OneStepRecipe):
             return -10 * math.log10(max(float((image - clean).square().mean()), 1 / 12))
 
         by_clean, by_step_0 = (generator.nonlocal_prior(z, guide) for guide in (self.blur(clean), step_0))
-        eta = float(generator.arm.prior.bandwidths(step_0).median())
+        eta = float(generator.arm.prior.bandwidths(step_0).abs().median())
         return [decibels(by_clean) - decibels(z), decibels(by_step_0) - decibels(z), eta]
 
 

@@ -70,7 +70,7 @@ class DataOptions(Section):
 
 
 class RuntimeOptions(Section):
-    """Where and how the numbers are computed; none of it changes what is trained."""
+    """Where and how the numbers are computed; none of it but `minutes` changes what is trained."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: CUDA where there is one."""
@@ -87,6 +87,10 @@ class RuntimeOptions(Section):
     """One kernel for the whole optimiser step; null: on CUDA only."""
     deterministic: bool = False
     """Refuse operations whose result depends on timing (docs/training.md says what this covers)."""
+    minutes: float | None = Field(default=None, gt=0)
+    """End after this much time, in all stages together. Their `iterations` are then shares of the time, and what is
+    given in iterations (schedules, `every`) is read on the same scale; two runs no longer end alike
+    (docs/training.md)."""
 
 
 class TrainOptions(Section):
@@ -134,6 +138,11 @@ class TrainOptions(Section):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: two of them have the same name in {names}")
         for position, stage in enumerate(self.stages):
+            if self.runtime.minutes is not None and stage.checkpoint.keep_every is not None:
+                raise ValueError(
+                    f"stages.{position}.checkpoint.keep_every counts iterations, which runtime.minutes does not; "
+                    "leave one of them out"
+                )
             if stage.batch_size % stage.accumulate:
                 raise ValueError(
                     f"stages.{position}: batch_size {stage.batch_size} is not a multiple of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,12 +199,13 @@ def _top(traced: profile, cuda: bool) -> list[tuple[str, float, int]]:
 
 
 def _write_trace(traced: profile, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        traced.export_chrome_trace(str(temporary))
-        temporary.replace(path)
+        with tempfile.TemporaryDirectory() as temporary:  # torch takes a name, and would follow a link under it
+            traced.export_chrome_trace(f"{temporary}/trace.json")
+            payload = (Path(temporary) / "trace.json").read_bytes()
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be written: {error}") from None
+    write_atomically(path, payload)
 
 
 def _peak_bytes(device: torch.device) -> int:

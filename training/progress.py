@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from training.board import Board
 from training.validation import Validation
 
 
@@ -19,16 +20,18 @@ class Progress:
 
     Args:
         start, iterations: where the stage starts or resumes, and where it ends.
+        place: where it is on the way to `iterations` when it starts, if that is not `start`: with a time budget.
     """
 
-    def __init__(self, folder: Path, title: str, start: int, iterations: int, *, enabled: bool):
+    def __init__(
+        self, folder: Path, title: str, start: int, iterations: int, *, enabled: bool, place: int | None = None
+    ):
         self.enabled = enabled
+        place = start if place is None else place
         self.iterations = iterations
         self.bar = self.board = None
         if not enabled:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
         self.terminal = sys.stderr.isatty()
         self.log = logging.getLogger(f"training.{folder}")
         self.log.setLevel(logging.INFO)
@@ -37,11 +40,11 @@ class Progress:
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.log.handlers = [file]
         # Points after a resumed iteration were written by the run that was stopped: they are drawn anew.
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self.board = Board(folder / "tensorboard", purge_step=start + 1)
         self.bar = tqdm(
-            total=iterations, initial=start, desc=title, unit="it", disable=not self.terminal, mininterval=0.5
+            total=iterations, initial=place, desc=title, unit="it", disable=not self.terminal, mininterval=0.5
         )
-        self.title, self.started, self.start = title, time.monotonic(), start
+        self.title, self.started, self.start, self.place = title, time.monotonic(), place, place
 
     def say(self, text: str) -> None:
         """One line to the terminal and the log."""
@@ -49,26 +52,30 @@ class Progress:
             self.log.info(text)
             tqdm.write(text, file=sys.stderr)
 
-    def step(self) -> None:
-        """An iteration is done."""
+    def step(self, place: int) -> None:
+        """An iteration is done; the stage is now at `place` of its `iterations`."""
         if self.bar is not None:
-            self.bar.update()
+            self.bar.update(place - self.place)
+            self.place = place
 
     def scalars(self, iteration: int, values: dict[str, float]) -> None:
         """Means since the last log step: `loss`, its terms, `lr`, `grad_norm`, `images_per_second`, …"""
         if not self.enabled:
             return
         for name, value in values.items():
-            self.board.add_scalar(f"train/{name}", value, iteration)
+            self.board.scalar(f"train/{name}", value, iteration)
+        self.board.flush()
         text = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
         self.log.info(f"iteration {iteration}: {text}")
         if self.terminal:
             shown = ("loss", "lr", "images_per_second")
             self.bar.set_postfix({name: f"{values[name]:.4g}" for name in shown if name in values}, refresh=False)
         else:
-            done = iteration - self.start
-            eta = (self.iterations - iteration) * (time.monotonic() - self.started) / max(1, done)
-            print(f"{self.title} {iteration}/{self.iterations}: {text}, ETA {_duration(eta)}", file=sys.stderr)
+            done = self.place - self.start
+            eta = (self.iterations - self.place) * (time.monotonic() - self.started) / max(1, done)
+            share = "" if self.place == iteration else f" ({100 * self.place / self.iterations:.0f} % of its time)"
+            of = "" if share else f"/{self.iterations}"
+            print(f"{self.title} {iteration}{of}{share}: {text}, ETA {_duration(eta)}", file=sys.stderr)
 
     def validation(self, iteration: int, validation: Validation) -> None:
         """Scores to all places; the first picture of each set to TensorBoard: bicubic (or input), restored, HR."""
@@ -80,20 +87,22 @@ class Progress:
                 f"({validation.before_name} {_figures(score.before)})"
             )
             for metric, value in score.restored.items():
-                self.board.add_scalar(f"{metric}/{name}/{compression}", value, iteration)
+                self.board.scalar(f"{metric}/{name}/{compression}", value, iteration)
         for (name, compression), pictures in validation.pictures.items():
             row = np.concatenate(pictures, axis=1)
-            self.board.add_image(f"{name}/{compression}", row, iteration, dataformats="HWC")
+            self.board.image(f"{name}/{compression}", row, iteration)
         self.board.flush()
 
     def close(self) -> None:
         """Flush and close."""
         if self.enabled:
             self.bar.close()
-            with suppress(OSError):  # a full disk: what it could not take was said when it was written
+            # A full disk: what it could not take was said when it was written.
+            with suppress(OSError):
                 self.board.close()
             for handler in self.log.handlers:
-                handler.close()
+                with suppress(OSError):
+                    handler.close()
 
 
 class _LogFile(logging.FileHandler):

@@ -11,12 +11,15 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from models.weight_files import export_weights
 from utils.errors import UserError
 from utils.files import remove_temporaries, write_atomically
 
@@ -52,11 +55,16 @@ class RunFolder:
 
     def iterations(self) -> list[int]:
         """Iterations of which there is a checkpoint, ascending."""
-        return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if path.stem.isdigit())
+        return sorted(_numbered(self.checkpoints, ".pt"))
 
     def checkpoint(self, iteration: int) -> Path:
         """Where the checkpoint of an iteration lies."""
         return self.checkpoints / f"{iteration:08d}.pt"
+
+    def last_good(self) -> str:
+        """Which checkpoint a run that fails can go on from, in words."""
+        whole = self.iterations()
+        return f"the last good checkpoint is {self.checkpoint(whole[-1])}" if whole else "no checkpoint was saved yet"
 
     def save(self, state: dict[str, Any], keep: int, keep_every: int | None) -> Path:
         """Write a checkpoint, then remove the ones that need not be kept."""
@@ -95,10 +103,21 @@ class RunFolder:
             write_atomically(self.folder / "best" / f"{iteration:08d}.safetensors", weights)
         if int(ranking[0][1]) == iteration:
             write_atomically(self.best, weights)
-        for path in (self.folder / "best").glob("*.safetensors"):
-            if int(path.stem) not in kept:
+        for number, path in _numbered(self.folder / "best", ".safetensors").items():
+            if number not in kept:
                 path.unlink()
         return ranking
+
+
+def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
+    """The files that are named by their iteration, as we name them; others in the folder are their owner's."""
+    found = {path: re.fullmatch(r"[0-9]{8,18}", path.stem) for path in folder.glob(f"*{suffix}")}
+    return {int(match[0]): path for path, match in found.items() if match is not None}
+
+
+def weights_of(generator: nn.Module, experiment: str, stage: str, iteration: int) -> bytes:
+    """Weights as they are kept: they say which network they are for, and when in which run they were made."""
+    return export_weights(generator, {"experiment": experiment, "stage": stage, "iteration": iteration})
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -32,13 +32,16 @@ class UnfoldingOptions(RecipeOptions):
     lambda_every: int = Field(default=10000, ge=1)
     """Iterations between rises (the paper's 20 epochs are 10,000)."""
     schedule: Literal["sound", "released"] = "sound"
-    """`released` keeps two slips of the released program: λ rises past 1, so that ŷ is pushed away from the clean LR
-    image, and step 0, whose weight is 0, runs backward and an optimiser step on gradients of zero."""
+    """`released` does three things as the released program: λ rises past 1, so that ŷ is pushed away from the clean LR
+    image; it rises a twentieth of `lambda_every` early, as epochs are numbered from 1 there; and step 0, whose weight
+    is 0, runs backward and an optimiser step on gradients of zero, with which Adam goes on by its momentum."""
 
     def weight_of_hr(self, iteration: int) -> float:
         """λ, a function of the iteration alone."""
-        value = self.lambda_start + self.lambda_rise * (iteration // self.lambda_every)
-        return value if self.schedule == "released" else min(1.0, value)
+        if self.schedule == "released":  # epochs of lambda_every / 20 iterations, numbered from 1: (epoch // 20) rises
+            rises = (20 * iteration + self.lambda_every) // (20 * self.lambda_every)
+            return self.lambda_start + self.lambda_rise * rises
+        return min(1.0, self.lambda_start + self.lambda_rise * (iteration // self.lambda_every))
 
 
 class UnfoldingStep(nn.Module):

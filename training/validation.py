@@ -16,12 +16,16 @@ from data.options import EvaluationSetOptions
 from evaluation.inference import restore
 from evaluation.metrics import Lpips, psnr_rgb, psnr_y, ssim_y
 from models import Bicubic, Generator
+from utils.cli import one_line
+from utils.errors import UserError
+from utils.images import read_image
 from utils.options import Section
 
 if TYPE_CHECKING:
     from training.runtime import Runtime
 
 Key = tuple[str, str]  # set, compression
+_SMALL = 64  # LR pixels a side: below it, what codecs, networks and metrics need is tried out beforehand
 
 
 class ValidationOptions(Section):
@@ -94,13 +98,42 @@ class Validator:
         self.bicubic = Bicubic(Bicubic.Options(scale=scale))
         self._before_scores: dict[EvaluationItem, list[float]] = {}
 
+    def check(self, build: Callable[[], Generator]) -> None:
+        """Read every image to its end, and score the small ones as a validation would.
+
+        Args:
+            build: makes a network such as will be validated; only called where there are small images.
+
+        Raises:
+            UserError: an image that is damaged, or too small for the scale, codec, network or metric, by name.
+        """
+        sides: dict[Path, int] = {}
+        generator: Generator | None = None
+        for item in self.items[self.runtime.rank :: self.runtime.ranks]:
+            paths = [path for path in (item.hr_path, item.lr_path) if path is not None]
+            for path in paths:
+                if path not in sides:
+                    sides[path] = min(read_image(path).shape[:2])
+            if min(sides[path] for path in paths) < _SMALL * self.scale:
+                generator = generator or self.runtime.place(build()).eval()
+                try:
+                    self._score(generator, item, {})
+                except (RuntimeError, ValueError) as error:
+                    raise UserError(f"{item.hr_path}: too small to be validated ({one_line(error)[:200]})") from None
+
     def __call__(self, generator: Generator) -> Validation:
-        """Scores of `generator` (left in the mode it was in); the same on every process."""
+        """Scores of `generator` (left in the mode it was in); the same on every process.
+
+        Raises:
+            UserError: an image that has become unreadable, by name; on every process.
+        """
         training = generator.training
         generator.eval()
         pictures: dict[Key, list[np.ndarray]] = {}
-        means = self._means(lambda item: self._score(generator, item, pictures))
-        generator.train(training)
+        try:
+            means = self._means(lambda item: self._score(generator, item, pictures))
+        finally:
+            generator.train(training)
         count = len(self.metrics)
         scores = {
             key: Score(dict(zip(self.metrics, row)), dict(zip(self.metrics, row[count:]))) for key, row in means.items()
@@ -112,18 +145,28 @@ class Validator:
         return self._means(lambda item: measure(load(item, self.scale)))
 
     def _means(self, measure: Callable[[EvaluationItem], list[float]]) -> dict[Key, list[float]]:
-        mine = [
-            (index, *measure(self.items[index]))
-            for index in range(self.runtime.rank, len(self.items), self.runtime.ranks)
-        ]
+        mine, failure = [], None
+        for index in range(self.runtime.rank, len(self.items), self.runtime.ranks):
+            try:
+                mine.append((index, *measure(self.items[index])))
+            except UserError as error:
+                failure = error
+                break
         grouped: dict[Key, list[list[float]]] = {}
-        for index, *row in sorted(self._gather(mine)):
+        for index, *row in sorted(self._gather(mine, failure)):
             item = self.items[index]
             grouped.setdefault((item.set_name, item.compression), []).append(row)
         return {key: np.mean(rows, axis=0).tolist() for key, rows in grouped.items()}
 
     def _score(self, generator: Generator, item: EvaluationItem, pictures: dict) -> list[float]:
-        """The metrics of the restored image, then those of what it was before."""
+        """The metrics of the restored image, then those of what it was before; errors name the file."""
+        try:
+            return self._measured(generator, item, pictures)
+        except UserError as error:
+            named = any(str(path) in str(error) for path in (item.hr_path, item.lr_path) if path is not None)
+            raise error if named else UserError(f"{item.hr_path}: {error}") from None
+
+    def _measured(self, generator: Generator, item: EvaluationItem, pictures: dict) -> list[float]:
         pair = load(item, self.scale)
         sr = restore(generator, pair.lr, self.runtime.device, file=pair.file)
         first = (item.set_name, item.compression) not in pictures
@@ -142,9 +185,13 @@ class Validator:
         measured |= {"psnr_rgb": lambda: psnr_rgb(image, hr), "lpips": lambda: self.lpips(image, hr)}
         return [measured[metric]() for metric in self.metrics]
 
-    def _gather(self, rows: list[tuple]) -> list[tuple]:
-        if self.runtime.ranks == 1:
-            return rows
-        gathered: list = [None] * self.runtime.ranks
-        torch.distributed.all_gather_object(gathered, rows)
-        return [row for part in gathered for row in part]
+    def _gather(self, rows: list[tuple], failure: UserError | None) -> list[tuple]:
+        """The rows of all processes, or the first failure of any."""
+        gathered: list = [(rows, failure)]
+        if self.runtime.ranks > 1:
+            gathered *= self.runtime.ranks
+            torch.distributed.all_gather_object(gathered, (rows, failure))
+        for _, failure in gathered:
+            if failure is not None:
+                raise failure
+        return [row for part, _ in gathered for row in part]

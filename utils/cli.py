@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.visible import visible
+
+_HOME = re.compile(r"((?:--)?[\w.-]+=)(~(?:/.*)?)", re.DOTALL)  # --output=~/photos, data.train.hr=~/photos
 
 # How long threads that wait for each other spin before they sleep. By default so long that a training on all cores
 # collapses as soon as another process wants one of them (benchmarks/busy_machine.py). Read by OpenMP when
@@ -17,18 +21,20 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 
 def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exception], ...]] = tuple) -> int:
-    """Call `main(sys.argv[1:])` and turn what a user can mend into one line on stderr.
+    """Call `main` with the arguments and turn what a user can mend into one line on stderr.
+
+    An argument `name=~/…` means the home folder, as `name ~/…` does.
 
     Args:
         main: takes the arguments, returns the exit status.
         mistakes: gives further exception types that are the user's to mend, asked only after an error. (`models` and
-            `losses` import nothing of the project, so their errors are types of their own.)
+            `losses` have error types of their own.)
 
     Returns:
         main's status; 2 after a mistake; 130 after Ctrl-C; 141 when the reader of our output went away.
     """
     try:
-        return main(sys.argv[1:])
+        return main([_with_home(argument) for argument in sys.argv[1:]])
     except SystemExit:  # argparse's, after --help or a misspelt option: nothing that `mistakes` would have to import
         raise
     except ModuleNotFoundError as error:
@@ -48,5 +54,11 @@ def run(main: Callable[[list[str]], int], mistakes: Callable[[], tuple[type[Exce
 
 
 def one_line(error: BaseException | str) -> str:
-    """A text or an error's text on one line, or the error's type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """A text or an error's text on one line, fit for a terminal, or the error's type where it has none."""
+    return visible(" ".join(str(error).split())) or type(error).__name__
+
+
+def _with_home(argument: str) -> str:
+    """Shells put the home folder in for `~` at the beginning of a word alone."""
+    found = _HOME.fullmatch(argument)
+    return argument if found is None else found[1] + os.path.expanduser(found[2])  # noqa: PTH111 — keeps the slashes

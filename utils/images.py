@@ -4,8 +4,9 @@ Every array is uint8, height x width x 3, RGB. What a file holds becomes that as
 
 - grey: three equal channels;
 - an alpha channel or a transparent palette entry: blended over white (opaque alpha changes nothing);
-- 16 bits a sample (PNG, TIFF, PPM): divided by 257 and rounded; other depths above 8 are refused;
-- CMYK, YCbCr, Lab: converted by Pillow; embedded colour profiles are not applied;
+- 16 bits a sample (PNG, TIFF, PPM): divided by 257 and rounded; 9 to 15 bits: stretched to 16 first; deeper, signed
+  and floating-point samples are refused;
+- CMYK, YCbCr, Lab: converted by Pillow; embedded profiles, and what gAMA, cHRM, cICP and nclx say, are not applied;
 - EXIF orientation: applied;
 - several frames or pages: the first one.
 
@@ -15,7 +16,10 @@ is cut short is an error, not a half-grey image.
 
 import io
 import os
+import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,15 +27,25 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from utils.deep_samples import SampleError, sample_depth, sixteen_bits
 from utils.errors import UserError
 from utils.files import write_atomically
+from utils.jpeg_structure import is_cut
+from utils.optional_formats import missing_plugin, readable
+from utils.png_chunks import exif_of, png_chunks, profile_of, stream_is_whole, without_texts, xmp_of
 
 MAX_PIXELS = 200_000_000
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
+MAX_SIDE = 1_000_000
+"""Rows or columns: decoders take some 28 bytes for each row, however short."""
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+    *(suffix for suffixes in readable().values() for suffix in suffixes),
+)
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF")
-_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 274, 258, 262  # TIFF and EXIF tags
-_pillow_limit = threading.Lock()
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF", *readable())
+"""Pillow's names."""
+_ORIENTATION = 274  # an EXIF tag
 
 
 class ImageError(UserError):
@@ -110,73 +124,106 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def open_file(path: str | Path) -> BinaryIO:
-    """Open a file that is to hold an image. Raises ImageError if that fails or the file is empty."""
+    """Open a file that is to hold an image. Raises ImageError if that fails, or it is empty, a pipe or a device."""
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 (the callers close it)
+        # Without waiting: a pipe would keep us until someone writes to it.
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except FileNotFoundError:
         raise ImageError(f"{path}: no such image file: correct the path") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise ImageError(f"{path}: the file cannot be opened ({_reason(error)})") from None
-    if os.fstat(file.fileno()).st_size == 0:
-        file.close()
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_size:
+        return file
+    file.close()
+    if stat.S_ISREG(found.st_mode):
         raise ImageError(f"{path}: the file is empty (0 bytes): copy or make it again")
-    return file
+    raise ImageError(f"{path}: a pipe or device, no image file: write its content to a file")
 
 
 def open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...]) -> Image.Image:
-    """Read the header and check the size. Raises ImageError, which calls the file `name`."""
-    # Pillow's own limit is lower than ours and only warns: replaced.
-    try:
-        with _pillow_limit:
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file, formats=formats)
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
-    except UnidentifiedImageError:
-        raise ImageError(f"{name}: not an image that can be read ({', '.join(formats)}): replace it") from None
-    except Exception as error:  # Pillow's plugins raise many types for a damaged header
-        raise damaged(name, error) from None
+    """Read the header and check the size. Raises ImageError, which calls the file `name`.
+
+    The image's `info` has `exif`, `xmp` and `icc_profile` where they are there, wherever in the file they lie.
+    """
+    chunks = png_chunks(file)
+    with _pillows_limit_lifted():
+        try:
+            image = Image.open(file if chunks is None else without_texts(file, chunks), formats=formats)
+        except UnidentifiedImageError:
+            advice = missing_plugin(name) or f"not an image that can be read ({', '.join(formats)}): replace it"
+            raise ImageError(f"{name}: {advice}") from None
+        except Exception as error:  # Pillow's plugins raise many types for a damaged header
+            raise damaged(name, error) from None
     if image.width * image.height > max_pixels:
         raise ImageError(
             f"{name}: {image.width}x{image.height} pixels, more than the limit of {max_pixels:,}: "
             "cut it into parts or make it smaller"
         )
+    if max(image.size) > MAX_SIDE:
+        raise ImageError(f"{name}: {image.width}x{image.height} pixels, a side ends at {MAX_SIDE:,}: cut it into parts")
+    if chunks is not None:
+        if not chunks.can_be_whole():
+            raise damaged(
+                name, EOFError(f"{chunks.data_bytes()} bytes cannot hold {image.width}x{image.height} pixels")
+            )
+        exif, xmp, icc = exif_of(file, chunks), xmp_of(file, chunks), profile_of(file, chunks)
+        found = {"exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "icc_profile": icc}
+        image.info.update({key: value for key, value in found.items() if value is not None})
     return image
+
+
+_lifting = threading.Lock()
+_lifted: list[int | None] = []  # Pillow's limit, once for each that wants it lifted
+
+
+@contextmanager
+def _pillows_limit_lifted() -> Iterator[None]:
+    """Pillow's own limit of pixels is lower than ours and partly only warns; it is a global of all threads."""
+    with _lifting:
+        _lifted.append(_lifted[0] if _lifted else Image.MAX_IMAGE_PIXELS)
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        with _lifting:
+            limit = _lifted.pop()
+            if not _lifted:
+                Image.MAX_IMAGE_PIXELS = limit
+
+
+def load_whole(image: Image.Image, file: BinaryIO) -> None:
+    """Decode an opened image. Raises what Pillow does, and ImageError without a name if the file ends too early."""
+    with _pillows_limit_lifted():
+        image.load()
+    if image.format in ("JPEG", "MPO") and is_cut(file, image):
+        raise ImageError("damaged or cut short (its scan ends before the image does): copy or make it again")
+    if image.format == "PNG" and (chunks := png_chunks(file)) is not None:
+        last = image.crop((0, image.height - 1, image.width, image.height))
+        # What the stream lacks is left 0.
+        if (chunks.interlaced or not np.asarray(last).any()) and not stream_is_whole(file, chunks):
+            raise ImageError("damaged or cut short (its data ends before the image does): copy or make it again")
+        # Pillow scales the samples of 2 and 4 bits to 8, but not the one that means "not there".
+        if image.mode == "L" and chunks.depth in (2, 4) and "transparency" in image.info:
+            image.info["transparency"] *= 255 // (2**chunks.depth - 1)
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...]) -> np.ndarray:
     image = open_image(file, name, max_pixels, formats)
     try:
         orientation, depth = orientation_of(image), sample_depth(image, file)
-        image.load()
+        load_whole(image, file)
         if depth == 8:
             pixels = _eight_bit(image)
         else:
             wide, alpha = sixteen_bits(image, file)
             pixels = to_eight_bits(wide if alpha is None else over_white(wide, alpha))
             pixels = np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), (*pixels.shape[:2], 3))
-    except ImageError as error:
+    except (ImageError, SampleError) as error:
         raise ImageError(f"{name}: {error}") from None
     except Exception as error:  # Pillow's plugins raise many types for damaged data
         raise damaged(name, error) from None
     return np.ascontiguousarray(upright(pixels, orientation))
-
-
-def sample_depth(image: Image.Image, file: BinaryIO) -> int:
-    """Return 8 (also for less) or 16. The mode does not tell: Pillow drops 8 of 16 bits of colour, unsaid."""
-    if image.format == "TIFF":
-        depth = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
-    elif image.format == "PNG":
-        position = file.tell()
-        file.seek(24)  # after the signature, the chunk's length and name, width and height
-        depth = file.read(1)[0]
-        file.seek(position)
-    else:
-        depth = 16 if image.mode == "I" else 8  # a grey PPM deeper than 8 bits, scaled to 16 by Pillow
-    if depth > 16 or image.mode == "F":
-        raise ImageError(f"{depth} bits a sample: convert it to 8 or 16 bits")
-    return 16 if depth > 8 else 8
 
 
 def _eight_bit(image: Image.Image) -> np.ndarray:
@@ -184,38 +231,6 @@ def _eight_bit(image: Image.Image) -> np.ndarray:
         return np.array(image.convert("RGB"))
     rgba = np.array(image.convert("RGBA"))
     return over_white(rgba[..., :3], rgba[..., 3])
-
-
-def sixteen_bits(image: Image.Image, file: BinaryIO) -> tuple[np.ndarray, np.ndarray | None]:
-    """Samples of a loaded 16-bit image: uint16, h×w grey or h×w×3 RGB, and h×w alpha or None.
-
-    Raises ImageError for a layout that has no defined treatment.
-    """
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return _sixteen_bit_grey(image)
-    file.seek(0)
-    return _sixteen_bit_colour(image, file.read())
-
-
-def _sixteen_bit_grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    grey = np.array(image).astype(np.uint16)
-    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is zero
-        grey = 65535 - grey
-    if "transparency" not in image.info:
-        return grey, None
-    # One grey value means "not there".
-    return grey, np.where(grey == image.info["transparency"], np.uint16(0), np.uint16(65535))
-
-
-def _sixteen_bit_colour(image: Image.Image, data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decode by OpenCV, which keeps 16 bits; Pillow, which keeps the upper 8, has found the file whole."""
-    wide = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    upper = np.array(image.convert("RGBA" if "A" in image.getbands() else "RGB"))[..., :3]
-    rgb = None if wide is None or wide.ndim != 3 or wide.dtype != np.uint16 else wide[..., 2::-1]
-    # Two decoders that disagree (planar samples, premultiplied alpha, CMYK): no defined treatment.
-    if rgb is None or rgb.shape != upper.shape or not np.array_equal(rgb >> 8, upper):
-        raise ImageError("a layout of 16-bit samples that is not supported: convert it to an RGB PNG")
-    return rgb, wide[..., 3] if wide.shape[2] == 4 else None
 
 
 def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Photos in and out with what belongs to them: depth, grey, alpha, colour profile, EXIF.
+"""Photos with what belongs to them: depth, grey, alpha, colour profile, EXIF, XMP. (`utils.photo_writer` writes them.)
 
 `utils.images` makes uint8 RGB of everything, for training and scores. Here a file's own kind is kept, as someone whose
 photo it is expects:
@@ -7,17 +7,16 @@ photo it is expects:
 - alpha (or a transparent palette entry or colour): apart from the colours. What a fully transparent pixel hides
   is replaced by the nearest visible colour, which a network may then look at without harm;
 - CMYK: converted to sRGB by its embedded profile, without one by Pillow's formula;
-- EXIF orientation: applied; who, when, where and with what camera and settings: kept; the rest (preview, maker's
-  notes, sizes) would be wrong or unreadable afterwards and is left out;
-- ICC profile: kept, never applied (but for CMYK);
+- EXIF orientation: applied; who, when, where and with what camera and settings: kept, byte for byte; the rest (preview,
+  maker's notes, sizes) would be wrong or unreadable afterwards and is left out;
+- XMP: kept, with orientation 1 and without sizes;
+- ICC profile: kept, never applied (but for CMYK), and so is what gAMA, cHRM, cICP, sRGB or nclx say of the colours;
 - several frames or pages: the first, with a note.
 """
 
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -26,37 +25,33 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from utils.files import write_atomically
+from utils.deep_samples import SampleError, sample_depth, sixteen_bits
+from utils.exif import ExifError, lasting_exif
 from utils.images import (
     FORMATS,
     MAX_PIXELS,
     ImageError,
     damaged,
+    load_whole,
     open_file,
     open_image,
     orientation_of,
-    over_white,
-    sample_depth,
-    sixteen_bits,
-    to_eight_bits,
     upright,
 )
-
-LONGEST_SIDE = {".png": 2**31 - 1, ".jpg": 65_500, ".webp": 16_383, ".avif": 65_535}
-"""What can be written, by suffix, and the longest side that the format has room for."""
+from utils.nclx import nclx_of
+from utils.png_chunks import colour_chunks, png_chunks
+from utils.xmp import lasting_xmp
 
 _BAND = 1 << 22  # pixels converted at a time
-_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
-_KEPT_TAGS = {270, 271, 272, 305, 306, 315, 33432}  # description, make, model, software, date, artist, copyright
-_DROPPED_DETAILS = {0x927C, 0xA002, 0xA003, 0xA005}  # maker's notes, width, height, interoperability
-_LONGEST_EXIF = 65_000  # a JPEG segment's worth
+_LIKE_SRGB = (1, 2), (1, 2, 6, 13, 14, 15)  # primaries and transfers of H.273 that are shown as sRGB, or not said
 
 
 @dataclass
 class Photo:
     """`pixels`: h×w×3 RGB (three equal channels where `grey`), `alpha`: h×w or None, both uint8 or uint16.
 
-    `icc` is a profile that fits the colours, `exif` a block without header; `notes` say what was left out.
+    `icc` is a profile that fits the colours, `exif` a block without header, `xmp` a packet, `colours` what else says
+    how the samples are meant, as (name, data) of PNG chunks; `notes` say what was left out.
     """
 
     pixels: np.ndarray
@@ -64,6 +59,8 @@ class Photo:
     grey: bool = False
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
+    colours: tuple[tuple[bytes, bytes], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -77,7 +74,7 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Photo:
         image = open_image(file, str(path), max_pixels, FORMATS)
         try:
             return _decode(image, file)
-        except ImageError as error:
+        except (ImageError, SampleError) as error:
             raise ImageError(f"{path}: {error}") from None
         except Exception as error:  # Pillow's plugins raise many types for damaged data
             raise damaged(str(path), error) from None
@@ -86,11 +83,13 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Photo:
 def _decode(image: Image.Image, file: BinaryIO) -> Photo:
     notes = []
     # Phones keep previews in MPO files: those are no frames.
-    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
-        notes.append(f"the first of {frames} frames or pages")
+    # Whether there are more; to count them, a file of many is read to its end.
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        notes.append("the first of several frames or pages")
     orientation, depth = orientation_of(image), sample_depth(image, file)
-    image.load()
-    exif, icc = _lasting_exif(image, notes), image.info.get("icc_profile")
+    load_whole(image, file)
+    exif, xmp = _lasting_exif(image, file, notes), _lasting_xmp(image, notes)
+    icc, colours = image.info.get("icc_profile"), _colours(image, file)
     if depth == 16:
         colour, alpha = sixteen_bits(image, file)
         # Grey with alpha is decoded as four channels.
@@ -98,17 +97,17 @@ def _decode(image: Image.Image, file: BinaryIO) -> Photo:
     else:
         grey = image.mode in ("1", "L", "LA", "La")
         if image.mode == "CMYK" and icc:
-            image, icc = _to_srgb(image, icc, notes), None
+            image, icc, colours = _to_srgb(image, icc, notes), None, ()
         colour, alpha = _eight_bits(image, grey)
     if colour.ndim == 2:
         colour = np.broadcast_to(colour[..., None], (*colour.shape, 3))
     if alpha is not None:
         colour = _without_holes(colour, alpha)
         alpha = upright(alpha, orientation)
-    if icc and not _fits(icc, grey=grey):
+    if icc is not None and not _fits(icc, grey=grey):
         notes.append("without its colour profile, which is damaged or for other colours")
         icc = None
-    return Photo(upright(colour, orientation), alpha, grey, icc, exif, tuple(notes))
+    return Photo(upright(colour, orientation), alpha, grey, icc, exif, xmp, colours, tuple(notes))
 
 
 def _eight_bits(image: Image.Image, grey: bool) -> tuple[np.ndarray, np.ndarray | None]:
@@ -139,24 +138,38 @@ def _fits(icc: bytes, *, grey: bool) -> bool:
     return len(icc) >= 132 and icc[36:40] == b"acsp" and icc[16:20] == (b"GRAY" if grey else b"RGB ")
 
 
-def _lasting_exif(image: Image.Image, notes: list[str]) -> bytes | None:
+def _lasting_exif(image: Image.Image, file: BinaryIO, notes: list[str]) -> bytes | None:
+    block = image.info.get("exif")
+    if image.format == "AVIF":  # in `info` it is written anew, without its letters, where the box of a turn differs
+        block = image._decoder.get_info()[4]
+    if image.format != "TIFF" and not block:
+        return None
     try:
-        found = image.getexif()
-        kept = Image.Exif()
-        for tag in _KEPT_TAGS & set(found):
-            kept[tag] = found[tag]
-        for place, dropped in ((_EXIF_IFD, _DROPPED_DETAILS), (_GPS_IFD, set())):
-            details = {tag: value for tag, value in found.get_ifd(place).items() if tag not in dropped}
-            if details:
-                kept[place] = details
-        block = kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) else None
-    except Exception:  # Pillow raises many types for damaged EXIF data; the image itself may be good
-        notes.append("without its EXIF data, which is damaged")
+        kept, lost = lasting_exif(file if image.format == "TIFF" else io.BytesIO(block.removeprefix(b"Exif\0\0")))
+    except ExifError as error:
+        notes.append(f"without its EXIF data, {error}")
         return None
-    if block and len(block) > _LONGEST_EXIF:
-        notes.append("without its EXIF data, which is too long")
+    if lost:
+        notes.append(f"without {lost} of its EXIF entries, which are damaged")
+    return kept
+
+
+def _lasting_xmp(image: Image.Image, notes: list[str]) -> bytes | None:
+    packet = image.info.get("xmp")
+    if not isinstance(packet, bytes) or not packet:
         return None
-    return block
+    if b"HasExtendedXMP" in packet:  # in segments of their own, of JPEG alone
+        notes.append("without the extended part of its XMP data")
+    return lasting_xmp(packet)
+
+
+def _colours(image: Image.Image, file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:
+    if image.format == "PNG" and (chunks := png_chunks(file)) is not None:
+        return colour_chunks(file, chunks)
+    found = nclx_of(file) if image.format in ("AVIF", "HEIF") else None
+    if found is None or all(value in like for value, like in zip(found, _LIKE_SRGB)) or max(found) > 255:
+        return ()
+    return ((b"cICP", bytes([*found, 0, 1])),)  # the samples have become RGB of the full range
 
 
 def _without_holes(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -173,76 +186,3 @@ def _without_holes(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     filled = colour.copy()
     filled[hidden] = by_label[labels[hidden]]
     return filled
-
-
-def write_photo(path: Path, photo: Photo, quality: int = 95) -> None:
-    """Write a photo in the format of the path's suffix, one of `LONGEST_SIDE`, whole or not at all.
-
-    PNG keeps everything (grey with alpha as RGBA). JPEG, WebP and AVIF have 8 bits, JPEG no alpha: it is blended over
-    white. A grey photo's profile stays where the file is grey too. `quality`: 1 to 100, not for PNG.
-
-    Raises:
-        ImageError: larger than the format allows, or refused by the encoder.
-        UserError: the disk refuses it.
-    """
-    longest = LONGEST_SIDE[path.suffix]
-    height, width = photo.pixels.shape[:2]
-    if max(height, width) > longest:
-        raise ImageError(f"{path}: {width}x{height} pixels, the format ends at {longest} a side: write png")
-    try:
-        payload = _png(photo) if path.suffix == ".png" else _lossy(photo, path.suffix, quality)
-    except (cv2.error, OSError, ValueError, RuntimeError, MemoryError) as error:
-        raise ImageError(f"{path}: cannot be encoded ({' '.join(str(error).split())})") from None
-    write_atomically(path, payload)
-
-
-def _png(photo: Photo) -> bytes:
-    """OpenCV's PNG, as Pillow writes no 16-bit colour; profile and EXIF are put in behind its header."""
-    if photo.grey:
-        samples = cv2.cvtColor(np.ascontiguousarray(photo.pixels), cv2.COLOR_RGB2GRAY)
-    else:
-        samples = cv2.cvtColor(np.ascontiguousarray(photo.pixels), cv2.COLOR_RGB2BGR)
-    if photo.alpha is not None:
-        colours = [samples] * 3 if photo.grey else [samples]
-        samples = np.dstack([*colours, photo.alpha])
-    encoded = cv2.imencode(".png", samples, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1]
-    head = 8 + 25  # signature, IHDR
-    chunks = b""
-    if photo.icc and not (photo.grey and photo.alpha is not None):
-        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photo.icc))
-    if photo.exif:
-        chunks += _chunk(b"eXIf", photo.exif)
-    view = memoryview(encoded.reshape(-1))
-    return b"".join([view[:head], chunks, view[head:]])
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def _lossy(photo: Photo, suffix: str, quality: int) -> bytes:
-    pixels, alpha = photo.pixels, photo.alpha
-    if pixels.dtype == np.uint16:
-        pixels = to_eight_bits(pixels)
-        alpha = None if alpha is None else to_eight_bits(alpha)
-    if photo.grey:
-        pixels = np.broadcast_to(
-            cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)[..., None], pixels.shape
-        )
-    icc = photo.icc
-    options = {"quality": quality}
-    if suffix == ".jpg":
-        options["subsampling"] = "4:4:4"  # halved colour would undo part of the restoration
-        pixels = pixels if alpha is None else over_white(pixels, alpha)
-        pixels = pixels[..., 0] if photo.grey else pixels
-    else:
-        pixels = pixels if alpha is None else np.dstack([pixels, alpha])
-        icc = None if photo.grey else icc
-    file = io.BytesIO()
-    kept = {"icc_profile": icc} if icc else {}
-    if photo.exif:
-        kept["exif"] = b"Exif\0\0" + photo.exif
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    del pixels
-    image.save(file, {".jpg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}[suffix], **options, **kept)
-    return file.getvalue()

@@ -21,6 +21,7 @@ from evaluation.parts import Box
 from evaluation.plan import image_path
 from utils.errors import UserError
 from utils.images import read_image
+from utils.visible import csv_cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +127,8 @@ def _find(options: EvaluationOptions, name: str) -> EvaluationItem:
         raise UserError(f"--image {name}: no set {parts[0]!r} in this evaluation; its sets: {known}")
     items = items_of(dataset, options.scale)
     for item in items:
-        if [item.image, item.compression] == parts[1:]:
+        # As typed, or as images.csv has it.
+        if item.compression == parts[2] and parts[1] in (item.image, csv_cell(item.image)):
             return item
     images, compressions = (list(dict.fromkeys(values)) for values in zip(*((i.image, i.compression) for i in items)))
     for what, value, known in [("image", parts[1], images), ("compression", parts[2], compressions)]:

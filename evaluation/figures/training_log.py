@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.options import read_with_bases
+from utils.option_sources import read_with_bases
 
 Points = list[tuple[int, float]]
 """(iteration of the stage, value), ascending."""

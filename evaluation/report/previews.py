@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from evaluation.evaluate import Evaluation
 from evaluation.options import EvaluationOptions
 from evaluation.parts import Box, detail_box
 from evaluation.plan import image_path
+from utils.cores import usable_cores
 from utils.images import read_image
 
 SIDE = 320
@@ -77,7 +77,7 @@ def make_previews(evaluation: Evaluation, options: EvaluationOptions, budget: in
     models = models_there(evaluation)
     found: list[Preview] = []
     with (
-        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+        ThreadPoolExecutor(min(4, usable_cores())) as pool,
         tqdm(total=sum(map(len, turns)), desc="report", unit="image", leave=False, disable=None) as bar,
     ):
         for turn in turns:

@@ -12,6 +12,7 @@ from evaluation.evaluate import Evaluation, ImageScore
 from evaluation.measures import MEASURES
 from evaluation.options import EvaluationOptions
 from evaluation.report.previews import QUALITY, SIDE, Preview, models_there
+from utils.visible import visible
 
 NO_PICTURES = "Restored images were not saved (<code>save_images: false</code>), so there is nothing to compare here."
 NO_MODEL = "No model has restored anything yet."
@@ -110,14 +111,14 @@ def _comparison(
     preview: Preview, compressions: list[str], models: list[str], scores: Scores, options: EvaluationOptions
 ) -> str:
     """A slider, what it shows, and a table of scores that the page's script fills in."""
-    name, box, (height, width) = html.escape(preview.image), preview.box, preview.size
+    name, box, (height, width) = html.escape(visible(preview.image)), preview.box, preview.size
     found = [scores[preview.dataset, compression, preview.image] for compression in compressions]
     printed = [[None, *(figures(by_model.get(model), options) for model in models), None] for by_model in found]
     for row, places in zip(printed, preview.shown):
         # A row of the tables may be the input itself; the HR image has no scores.
         row[0] = next((row[at] for at in range(1, len(models) + 1) if places[at] == places[0]), None)
     data = {
-        "image": preview.image,
+        "image": visible(preview.image),
         "pictures": preview.pictures,
         "shown": preview.shown,
         "scores": printed,

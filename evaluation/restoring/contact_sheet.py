@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from evaluation.parts import Box
+from utils.visible import visible
 
 CELL = 320
 """Side of a cell in pixels."""
@@ -56,6 +57,7 @@ def draw_sheet(titles: list[str], rows: list[Row]) -> np.ndarray:
     bold, plain = (ImageFont.truetype(fonts / f"DejaVuSans{kind}.ttf", 15) for kind in ("-Bold", ""))
 
     def write(text: str, left: int, top: int, width: int, font: ImageFont.FreeTypeFont) -> None:
+        text = visible(text)
         fitting = text
         while fitting and draw.textlength(fitting + "…" * (fitting != text), font=font) > width:
             fitting = fitting[:-1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
+from itertools import count, repeat
 from pathlib import Path
 
 import numpy as np
@@ -15,42 +17,59 @@ from evaluation.loading import is_there, load_those_there, pick_device, why_not_
 from evaluation.options import EvaluationOptions
 from evaluation.parts import Box, detail_box
 from evaluation.restoring.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
+from utils.cli import one_line
 from utils.errors import UserError
-from utils.images import read_image, write_png
+from utils.images import ImageError, image_size, read_image, write_png
+from utils.visible import visible
 
 ROWS = 6
 """Photos on a page."""
 _MARGIN = 4  # LR pixels around an enlarged part: the cubic kernel reaches 2
 
 
+@dataclass
+class RestoredPhotos:
+    """What was written in `options.folder` beside `images/`, and a line for each photo that could not be read."""
+
+    written: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
 def check_photos(options: EvaluationOptions) -> None:
     """Look at all folders and file headers before anything slow.
 
     Raises:
-        UserError: a folder or file that cannot be used; or no model is there.
+        UserError: a folder that cannot be used or has no photo that can be read; or no model is there.
     """
     for photos in options.photos:
-        photos_of(photos)
+        refused = None
+        for path in photos_of(photos).values():
+            try:
+                image_size(path)
+                break
+            except ImageError as error:
+                refused = refused or error
+        else:
+            raise UserError(f"photos: none of {photos.folder} can be read; the first: {refused}")
     missing = [f"{model.name}: {why_not_there(model)}" for model in options.models if not is_there(model)]
     if options.photos and len(missing) == len(options.models):
         raise UserError(f"photos: none of the models can restore them ({'; '.join(missing)})")
 
 
-def restore_photos(options: EvaluationOptions) -> list[str]:
+def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
     """Restore every photo by every model; write `images/<model>/<set>/<photo>.png` and sheets under `photos/`.
 
     A sheet is `photos/<set>.png`, of a longer set `photos/<set>/page1.png` and so on: a row per photo, with the part
     that is shown marked in a preview, that part enlarged by MATLAB's bicubic, and restored by each model. Photos that
-    memory does not hold whole go through a network in tiles, as those of `test.py restore` do.
-
-    Returns:
-        What was written in `options.folder` beside `images/`.
+    memory does not hold whole go through a network in tiles, as those of `test.py restore` do. One that cannot be read
+    stops nothing.
 
     Raises:
         UserError, WeightsError: as `evaluate` and `check_photos`.
     """
+    done = RestoredPhotos()
     if not options.photos:
-        return []
+        return done
     device = pick_device(options.device)
     generators = load_those_there(options.models, options.scale, device)
     restorers = {name: Restorer(generator, device) for name, generator in generators.items()}
@@ -59,23 +78,30 @@ def restore_photos(options: EvaluationOptions) -> list[str]:
         paths = photos_of(photo_set)
         _remove_sheets(options, photo_set.name)
         rows: list[Row] = []
-        for place, (name, path) in enumerate(tqdm(paths.items(), desc=photo_set.name, unit="photo", disable=None)):
-            lr = read_image(path)
+        pages = count(1) if len(paths) > ROWS else repeat(None)
+        for name, path in tqdm(paths.items(), desc=photo_set.name, unit="photo", disable=None):
+            try:
+                lr = read_image(path)
+            except ImageError as error:
+                done.failed.append(one_line(error))
+                continue
             box = detail_box(lr, CELL // (ZOOM * options.scale))
             parts = [enlarged(lr, box, options.scale)]
             for model, restorer in restorers.items():
                 sr = restorer(lr)
                 if restorer.note:
-                    tqdm.write(f"note: {path}: {model}: {restorer.note}", file=sys.stderr)
+                    tqdm.write(visible(f"note: {path}: {model}: {restorer.note}"), file=sys.stderr)
                 if options.save_images:
                     write_png(options.folder / "images" / model / photo_set.name / f"{name}.png", sr)
                 parts.append(box.times(options.scale).cut(sr).copy())  # a view would keep the whole photo
             rows.append(Row(f"{path.name}, {lr.shape[1]}×{lr.shape[0]} pixels", preview(lr, box), parts))
-            if len(rows) == ROWS or place == len(paths) - 1:
-                page = place // ROWS + 1 if len(paths) > ROWS else None
-                write_png(sheet_path(options, photo_set.name, page), draw_sheet(titles, rows))
+            if len(rows) == ROWS:
+                write_png(sheet_path(options, photo_set.name, next(pages)), draw_sheet(titles, rows))
                 rows = []
-    return ["photos/"]
+        if rows:
+            write_png(sheet_path(options, photo_set.name, next(pages)), draw_sheet(titles, rows))
+    done.written = ["photos/"]
+    return done
 
 
 def enlarged(lr: np.ndarray, box: Box, scale: int) -> np.ndarray:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +27,9 @@ from evaluation.weights_by_name import FOLDER, cards
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import image_size
-from utils.photos import LONGEST_SIDE, Photo, read_photo, write_photo
+from utils.photo_writer import LONGEST_SIDE, write_photo
+from utils.photos import Photo, read_photo
+from utils.visible import visible
 
 SMALL = 16_000_000
 """Photos of up to this many pixels, restored, are decoded ahead and encoded behind; larger ones one by one."""
@@ -76,6 +81,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--overlap", type=int, default=OVERLAP, help=f"input pixels that tiles share (default: {OVERLAP})")
 
 
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments; all that stands behind `--` is photos, whatever it begins with."""
+    parser = argparse.ArgumentParser(prog="test.py restore", description="Restore photos (docs/restoring.md).")
+    add_arguments(parser)
+    place = argv.index("--") if "--" in argv else len(argv)
+    arguments = parser.parse_intermixed_args(argv[:place])
+    arguments.inputs += argv[place + 1 :]
+    return arguments
+
+
 def main(args: argparse.Namespace) -> int:
     """Restore every photo that can be; the others are named at the end.
 
@@ -87,7 +102,7 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     warnings.filterwarnings("ignore", module="PIL")  # what it says of damaged files stands in the summary
     suffix = f".{args.format}"
-    jobs = find_jobs(args.inputs, args.output, suffix)
+    found = find_jobs(args.inputs, args.output, suffix)
     device = pick_device(args.device)
     options = choose_generator(args.model, args.weights, args.options, args.scale)
     generator = ready(options, device)
@@ -99,18 +114,18 @@ def main(args: argparse.Namespace) -> int:
         tile=args.tile,
         overlap=args.overlap,
     )
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{args.output}: the folder cannot be made ({error.strerror or error})") from None
+    _check_output(args.output)
     limit = int(args.max_megapixels * 1e6)
-    summary = restore_all(jobs, restorer, limit, args.quality or 95, overwrite=args.overwrite)
+    summary = restore_all(found.jobs, restorer, limit, args.quality or 95, overwrite=args.overwrite)
+    summary.failed += map(one_line, found.unreadable)
     parts = [f"restored {summary.restored}"]
     if summary.skipped:
         parts.append(f"skipped {summary.skipped} that are there already (--overwrite restores them again)")
     if summary.failed:
         parts.append(f"failed {len(summary.failed)}")
-    print(f"{', '.join(parts)}; in {args.output}")
+    print(f"{', '.join(parts)}; in {visible(args.output)}")
+    if found.passed_over:
+        print(visible(found.said()), file=sys.stderr)
     for line in summary.failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if summary.failed else 0
@@ -129,12 +144,28 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--max-megapixels is {args.max_megapixels:g}; give a number above 0, up to 100000")
 
 
+def _check_output(folder: Path) -> None:
+    """Make the folder and write to it, so that a disk that is full or may not be written is known before the work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: the folder cannot be made ({error.strerror or error})") from None
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp") as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}; give another --output") from None
+
+
 def _list() -> str:
     found = cards()
     if not found:
         return f"no weights in {FOLDER} yet"
     width = max(len(card.name) for card in found)
-    return "\n".join(f"{card.name:{width}}  {card.system:9} x{card.scale}  {card.summary}" for card in found)
+    lines = (f"{card.name:{width}}  {card.system:9} x{card.scale}  {card.summary}" for card in found)
+    return "\n".join(map(visible, lines))
 
 
 def restore_all(
@@ -159,13 +190,17 @@ def restore_all(
     ):
         saving: tuple[Job, Future] | None = None
 
+        def say(job: Job, notes: tuple[str, ...]) -> None:
+            for note in notes:
+                bar.write(visible(f"note: {job.source}: {note}"), file=sys.stderr)
+
         def finish_saving() -> None:
             nonlocal saving
             if saving is not None:
                 job, done = saving
                 saving = None
                 with _reported(job, summary):
-                    done.result()
+                    say(job, done.result())
                     summary.restored += 1
 
         ahead: Future | None = None
@@ -186,8 +221,7 @@ def restore_all(
                     del photo
                 finish_saving()
                 if restored is not None:
-                    for note in restored.notes:
-                        bar.write(one_line(f"note: {job.source}: {note}"), file=sys.stderr)
+                    say(job, restored.notes)
                     saving = job, writer.submit(write_photo, job.target, restored, quality)
                     del restored
                     if not small:
@@ -235,7 +269,22 @@ def _load(job: Job, scale: int, max_pixels: int) -> Photo:
             f"{job.source}: {width * scale}x{height * scale} pixels restored, "
             f"{job.target.suffix[1:]} ends at {longest} a side: use --format png"
         )
+    _check_target(job.target, height * width * scale**2)
     return read_photo(job.source, max_pixels)
+
+
+def _check_target(target: Path, pixels: int) -> None:
+    """Refuse, before the work, a file that cannot be written; how many bytes it will take is not known before."""
+    folder = next(parent for parent in target.parents if parent.exists())
+    if target.is_dir():
+        raise UserError(f"{target}: cannot be written: a folder stands there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{target}: cannot be written: {folder} may not be written to")
+    least = pixels // (4 if target.suffix == ".png" else 64)
+    if (free := shutil.disk_usage(folder).free) < least:
+        raise UserError(
+            f"{target}: cannot be written: {free / 1e6:.1f} MB are free, it takes more than {least / 1e6:.1f}"
+        )
 
 
 def _restored(photo: Photo, restorer: Restorer, bar: tqdm) -> Photo:

@@ -71,3 +71,16 @@ def test_missing_folders_and_contradictions_are_refused(tmp_path):
         options(hr=tmp_path, lr=tmp_path, compressions=["jpeg10"])
     with pytest.raises(OptionsError, match="name"):
         validate({"name": "../up", "hr": "x"}, EvaluationSetOptions, "test")
+
+
+def test_names_with_a_suffix_and_sizes_rounded_up_go_together(photos, tmp_path):
+    """As DIV2K ships its pairs, and as MATLAB's imresize makes sizes."""
+    write_png(tmp_path / "hr" / "0801.png", photos["coffee"])  # 159×161
+    write_png(tmp_path / "lr" / "0801x2.png", imresize(photos["coffee"], 0.5)[:80, :81])
+    (item,) = items_of(options(hr=tmp_path / "hr", lr=tmp_path / "lr"), 2)
+    pair = load(item, 2)
+    assert item.image == "0801" and pair.lr.shape == (79, 80, 3)
+    np.testing.assert_array_equal(pair.hr, photos["coffee"][:158, :160])
+    write_png(tmp_path / "lr" / "0801_again.png", photos["coffee"])
+    with pytest.raises(EvaluationSetError, match=r"both go with 0801\.png"):
+        items_of(options(hr=tmp_path / "hr", lr=tmp_path / "lr"), 2)

@@ -1,8 +1,12 @@
 import hashlib
 import json
 import random
+import socket
+import struct
 import tempfile
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +37,9 @@ class Served:
     shift: int = 0  # added to the start of each part
     length: bool = True  # sends Content-Length
     location: str = ""  # sends every request on
+    reset: bool = False  # after a cut, resets the connection instead of closing it
+    pause: float = 0  # seconds between one byte of a body, or of the headers, and the next
+    slow_headers: bool = False
     requests: list = field(default_factory=list)
 
 
@@ -40,6 +47,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         served = self.server.served
         served.requests.append(dict(self.headers))
+        if served.slow_headers:
+            self._dribble(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000, served.pause)
+            return
         if served.location or served.statuses:
             self.send_response(302 if served.location else served.statuses.pop(0))
             self.send_header("Location", served.location)
@@ -63,7 +73,21 @@ class Handler(BaseHTTPRequestHandler):
         if served.length:
             self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
-        self.wfile.write(rest[: served.cuts.pop(0)] if served.cuts else rest)
+        if served.pause:
+            self._dribble(rest, served.pause)
+        elif served.cuts:
+            self.wfile.write(rest[: served.cuts.pop(0)])
+            if served.reset:
+                time.sleep(0.2)  # what was sent has come by then
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            self.wfile.write(rest)
+
+    def _dribble(self, data, pause):
+        with suppress(OSError):  # the other side has hung up
+            for place in range(len(data)):
+                self.wfile.write(data[place : place + 1])
+                time.sleep(pause)
 
     def log_message(self, *args):
         pass
@@ -330,3 +354,62 @@ def test_a_published_digest(web, tmp_path):
     with pytest.raises(DownloadError, match="not the published file"):
         fetch(web.url, tmp_path / "again.zip", sha256=hashlib.sha256(BODY).hexdigest())
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.zip"]
+
+
+def test_what_came_before_a_reset_is_kept(web, tmp_path):
+    web.cuts, web.reset = [2000, 2000], True
+    fetch(web.url, tmp_path / "file.zip")
+    assert (tmp_path / "file.zip").read_bytes() == BODY
+    assert ranges(web) == [None, "bytes=2000-", "bytes=4000-"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_file_that_is_too_large_is_refused(web, tmp_path, announced):
+    web.length = announced
+    with pytest.raises(DownloadError, match=r"more than the 0\.00 GB that it may have"):
+        fetch(web.url, tmp_path / "file.zip", most=len(BODY) - 1)
+    assert len(web.requests) == 1 and list(tmp_path.iterdir()) == []
+    fetch(web.url, tmp_path / "file.zip", most=len(BODY))
+    assert (tmp_path / "file.zip").read_bytes() == BODY
+
+
+def test_a_body_of_unannounced_size_does_not_fill_the_disk(web, tmp_path, monkeypatch):
+    web.length = False
+    monkeypatch.setattr(module, "SPARE", 1000)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1999))
+    with pytest.raises(DownloadError, match="the disk is nearly full"):
+        fetch(web.url, tmp_path / "file.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_body_that_dribbles_is_given_up(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "WINDOW_S", 0.2)
+    monkeypatch.setattr(module, "TRIES", 2)
+    web.pause = 0.02
+    with pytest.raises(DownloadError, match=r"broken off 2 times in a row \(only \d+ bytes a second\)"):
+        fetch(web.url, tmp_path / "file.zip")
+    part = (tmp_path / "file.zip.part").read_bytes()
+    assert 0 < len(part) < 1000 and BODY.startswith(part)
+
+
+def test_headers_that_dribble_are_given_up(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HEADERS_S", 0.3)
+    monkeypatch.setattr(module, "TRIES", 2)
+    web.slow_headers, web.pause = True, 0.05
+    started = time.monotonic()
+    with pytest.raises(DownloadError, match="broken off 2 times in a row"):
+        fetch(web.url, tmp_path / "file.zip")
+    assert time.monotonic() - started < 20  # sent in full they would take 50 s, twice
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_nothing_is_written_through_a_link(web, tmp_path, noted):
+    victim = tmp_path / "victim"
+    victim.write_bytes(BODY[:1000])
+    if noted:
+        part_of_another_run(web, tmp_path)
+        (tmp_path / "file.zip.part").unlink()
+    (tmp_path / "file.zip.part").symlink_to(victim)
+    fetch(web.url, tmp_path / "file.zip")
+    assert (tmp_path / "file.zip").read_bytes() == BODY
+    assert victim.read_bytes() == BODY[:1000] and not (tmp_path / "file.zip").is_symlink()

@@ -1,4 +1,5 @@
 import builtins
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -190,3 +191,13 @@ def test_without_the_package_the_error_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", no_lmdb)
     with pytest.raises(UserError, match="pip install 'lmdb"):
         list(read_lmdb(folder))
+
+
+def test_a_size_that_contradicts_the_list_is_refused_before_the_image_takes_memory(tmp_path):
+    large = cv2.imencode(".png", np.zeros((4000, 4000, 3), np.uint8))[1].tobytes()
+    folder = build(tmp_path / "gt.lmdb", {"0001": large}, meta="0001.png (8,8,3) 1\n")
+    tracemalloc.start()
+    with pytest.raises(LmdbError, match=r"'0001' holds 4000x4000 pixels, but meta_info\.txt says 8x8"):
+        list(read_lmdb(folder))
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()

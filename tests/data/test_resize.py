@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.resize import plain_imresize
-from data.resize import imresize, imresize_float, modcrop
+from data.resize import imresize, modcrop
 from utils.errors import UserError
 
 # `coffee_S`: skimage's photo at 1/S, float64, not rounded; `chelsea_3`: uint8, rounded after each axis. Made by
@@ -20,7 +20,7 @@ COFFEE = skimage.data.coffee()[100:220, 200:350]
 CHELSEA = skimage.data.chelsea()[50:151, 90:167]  # 101 x 77: no multiple of 3
 
 
-def reference_axis(values: list[float], scale: float, rounded: bool) -> list[float]:
+def reference_axis(values: list[float], scale: float, halves: str) -> list[float]:
     """One line of samples, as MATLAB's documentation has it, one number at a time."""
     kernel_scale = min(scale, 1.0)
     width = 4 / kernel_scale
@@ -37,7 +37,8 @@ def reference_axis(values: list[float], scale: float, rounded: bool) -> list[flo
         for tap, weight in zip(taps, weights):
             position = (tap - 1) % (2 * len(values))  # mirrored, the edge sample twice
             total += weight / norm * values[min(position, 2 * len(values) - 1 - position)]
-        result.append(min(max(math.floor(total + 0.5), 0), 255) if rounded else total)
+        rounded = math.floor(total + 0.5) if halves == "up" else round(total)  # Python's own rounds halves to even
+        result.append(min(max(rounded, 0), 255))
     return result
 
 
@@ -48,9 +49,9 @@ def cubic(x: float) -> float:
     return -0.5 * (x * x * x) + 2.5 * (x * x) - 4 * x + 2 if x <= 2 else 0.0
 
 
-def reference(image: np.ndarray, scale: float, rounded: bool) -> np.ndarray:
+def reference(image: np.ndarray, scale: float, halves: str) -> np.ndarray:
     for axis in (0, 1):
-        image = np.apply_along_axis(lambda line: reference_axis(line.tolist(), scale, rounded), axis, image)
+        image = np.apply_along_axis(lambda line: reference_axis(line.tolist(), scale, halves), axis, image)
     return image
 
 
@@ -72,15 +73,12 @@ SCALES = st.one_of(
 
 
 @settings(max_examples=120, deadline=None)
-@given(images(), SCALES)
-def test_equal_to_plain_float64_at_any_scale_and_size(image, scale):
-    result = imresize(image, scale)
+@given(images(), SCALES, st.sampled_from(["up", "to even"]))
+def test_equal_to_plain_float64_at_any_scale_and_size(image, scale, halves):
+    result = imresize(image, scale, halves)
     assert result.dtype == np.uint8
     assert result.shape[:2] == tuple(math.ceil(n * scale) for n in image.shape[:2])
-    np.testing.assert_array_equal(result, reference(image, scale, rounded=True))
-    unrounded = imresize_float(image, scale)
-    assert unrounded.dtype == np.float64
-    np.testing.assert_allclose(unrounded, reference(image, scale, rounded=False), rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(result, reference(image, scale, halves))
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
@@ -91,8 +89,10 @@ def test_equal_on_photographs(photo, factor):
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
-def test_float_equals_golden(factor):
-    np.testing.assert_allclose(imresize_float(COFFEE, 1 / factor), GOLDEN[f"coffee_{factor}"], rtol=0, atol=1e-9)
+def test_rounding_is_all_that_differs_from_golden(factor):
+    # Half a level of each axis, that of the first spread by the second's weights, whose sizes add up to 1.25 at most.
+    golden = GOLDEN[f"coffee_{factor}"].clip(0, 255)
+    np.testing.assert_allclose(imresize(COFFEE, 1 / factor), golden, rtol=0, atol=0.5 * 1.25 + 0.5)
 
 
 def test_odd_size_equals_golden():
@@ -102,24 +102,24 @@ def test_odd_size_equals_golden():
 
 
 def test_height_is_rounded_before_width():
-    once = np.clip(np.floor(imresize_float(COFFEE, 0.5) + 0.5), 0, 255)
+    once = np.clip(np.floor(GOLDEN["coffee_2"] + 0.5), 0, 255)
     assert (imresize(COFFEE, 0.5) != once).any()
     turned = imresize(np.ascontiguousarray(COFFEE.swapaxes(0, 1)), 0.5).swapaxes(0, 1)
     assert (imresize(COFFEE, 0.5) != turned).any()
 
 
 @pytest.mark.parametrize("low", [0, 1, 2, 253])
-def test_halves_are_rounded_up(low):
+def test_halves_are_rounded_up_or_to_the_even_neighbour(low):
     image = np.array([[low, low], [low + 1, low + 1]], np.uint8)
     assert imresize(image, 0.5).tolist() == [[low + 1]]
-    assert imresize_float(image, 0.5).tolist() == [[low + 0.5]]
+    assert imresize(image, 0.5, "to even").tolist() == [[low + low % 2]]
 
 
-def test_overshoot_is_clipped_only_when_rounded():
+def test_overshoot_is_clipped():
     edge = np.zeros((32, 32, 3), np.uint8)
     edge[:, 16:] = 255
-    assert imresize_float(edge, 0.5).max() > 255.5 and imresize_float(edge, 0.5).min() < -0.5
-    assert (imresize(edge, 0.5)[:, 10:] == 255).all() and (imresize(edge, 0.5)[:, :6] == 0).all()
+    for halves in ("up", "to even"):
+        assert (imresize(edge, 0.5, halves)[:, 10:] == 255).all() and (imresize(edge, 0.5, halves)[:, :6] == 0).all()
 
 
 def test_scale_one_changes_nothing():
@@ -141,9 +141,8 @@ def test_published_sizes():
 
 @pytest.mark.parametrize("image", [COFFEE / 255, COFFEE[:0], COFFEE[None], COFFEE[0, 0], np.zeros((4, 4, 5), np.uint8)])
 def test_other_arrays_are_refused(image):
-    for function in (imresize, imresize_float):
-        with pytest.raises(ValueError, match="imresize takes uint8"):
-            function(image, 0.5)
+    with pytest.raises(ValueError, match="imresize takes uint8"):
+        imresize(image, 0.5)
 
 
 @pytest.mark.parametrize("scale", [0, -0.5, math.nan, math.inf])

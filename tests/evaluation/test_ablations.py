@@ -11,7 +11,8 @@ from evaluation.options import EvaluationOptions
 from evaluation.published import ABLATIONS
 from models import build_generator
 from training.options import TrainOptions
-from utils.options import load, read_with_bases
+from utils.option_sources import read_with_bases
+from utils.options import load
 
 FOLDER = Path(__file__).parents[2] / "options"
 FILES = [path for system in ("cisrnet", "baselines") for path in sorted((FOLDER / system).rglob("*.yml"))]

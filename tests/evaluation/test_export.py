@@ -13,7 +13,7 @@ import torch
 
 from evaluation import export
 from models import build_generator, options_in_file
-from models.checkpoints import about, export_weights
+from models.weight_files import about, export_weights
 from utils.errors import UserError
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from evaluation import interpolate
 from models import build_generator, options_in_file
-from models.checkpoints import about, export_weights
+from models.weight_files import about, export_weights
 from utils.errors import UserError
 
 SMALL = {"type": "rrdbnet", "scale": 1, "num_feat": 4, "num_block": 1, "num_grow_ch": 2, "pixel_unshuffle": False}

@@ -11,7 +11,7 @@ from evaluation.options import EvaluationOptions
 from evaluation.report.page import make_page
 from evaluation.tables import make_tables, write_tables
 from models import build_generator
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from utils.images import read_image
 from utils.options import OptionsError, validate
 

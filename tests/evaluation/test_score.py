@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from skimage import data
 from evaluation.metrics import MetricError, psnr_rgb, psnr_y, ssim_y
 from evaluation.score import ScoreError, add_arguments, main, pair_files
 from utils.images import ImageError, write_png
+from utils.visible import csv_cell, visible
 
 ROOT = Path(__file__).parents[2]
 
@@ -188,3 +190,19 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(two: Path) -> No
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "\x1b]0;owned\x07", "two\nlines", b"caf\xe9".decode("utf-8", "surrogateescape")]
+)
+def test_names_of_files_steer_neither_terminals_nor_spreadsheets(tmp_path: Path, name, capsys) -> None:
+    for folder in ("sr", "hr"):
+        write(tmp_path / folder, **{name: image(0, 24, 30), "lonely\x1b[31m" + folder: image(0, 24, 30)})
+    assert score(tmp_path, "--border", "0", "--csv", str(tmp_path / "scores.csv")) == 1
+    said = capsys.readouterr()
+    for text in (said.out, said.err):
+        text.encode()  # as a terminal that takes UTF-8 alone does
+        assert "\x1b" not in text
+    assert visible(name) in said.out and "lonely\\x1b[31m" in said.err
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "scores.csv").read_text()))
+    assert row["image"] == csv_cell(name)

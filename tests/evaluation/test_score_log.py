@@ -95,3 +95,41 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "scores").write_text("a file")
     with pytest.raises(UserError, match=r"scores/rank0\.jsonl: cannot be written"):
         ScoreLog(tmp_path / "scores", 0).append(record())
+
+
+@settings(max_examples=100, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_loses_a_line_or_changes_nothing(tmp_path_factory, place, bit):
+    log = ScoreLog(tmp_path_factory.mktemp("log"), 0)
+    for key in ("a", "b"):
+        log.append(record(key, 32.182676))
+    content = bytearray(log.path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    log.path.write_bytes(content)
+    assert figures(log.read()).items() <= {"a": 32.182676, "b": 32.182676}.items()
+
+
+def test_a_changed_figure_is_not_used_and_said(tmp_path, capsys):
+    log = ScoreLog(tmp_path, 0)
+    log.append(record("a", 32.182676))
+    log.append(record("b", 30.0))
+    log.path.write_bytes(log.path.read_bytes().replace(b"32.182676", b"52.182676"))
+    assert figures(log.read()) == {"b": 30.0}
+    assert "rank0.jsonl: 1 lines have no right checksum" in capsys.readouterr().err
+
+
+def test_json_that_is_nested_without_end_is_passed_over(tmp_path):
+    log = ScoreLog(tmp_path, 0)
+    log.append(record())
+    log.path.write_bytes(b"[" * 100_000 + b"\n" + log.path.read_bytes())
+    assert len(log.read()) == 1
+
+
+def test_a_clock_set_back_does_not_make_the_new_record_the_older_one(tmp_path, monkeypatch):
+    log = ScoreLog(tmp_path, 0)
+    first = log.append(record(psnr=1.0))
+    monkeypatch.setattr("evaluation.score_log.time.time", lambda: first.at - 365 * 86400)
+    second = log.append(record(psnr=2.0), replaces=first)
+    assert second.at > first.at and figures(log.read()) == {"a" * 64: 2.0}
+    ScoreLog(tmp_path, 1).append(record(psnr=3.0), replaces=second)
+    assert figures(log.read()) == {"a" * 64: 3.0}

@@ -1,6 +1,9 @@
 """Tables: what is marked, quoted, said; Markdown and LaTeX that parse."""
 
+import csv
+import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +13,7 @@ from evaluation.options import EvaluationOptions
 from evaluation.table_text import Cell, Table, as_latex, as_markdown, as_text, escaped
 from evaluation.tables import FILES, main_tables, write_tables
 from utils.options import OptionsError, validate
+from utils.visible import csv_cell, visible
 
 BICUBIC = {"type": "bicubic", "scale": 2}
 
@@ -324,3 +328,19 @@ def test_mistakes_in_options(values, said):
     with pytest.raises(OptionsError) as error:
         options(**values)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "@SUM(A1)", "-2+3", "\x1b[31m\nFAKE", b"caf\xe9".decode("utf-8", "surrogateescape")]
+)
+def test_names_of_files_steer_neither_spreadsheets_nor_terminals(name, tmp_path):
+    given = options([model("A")], results=str(tmp_path))
+    evaluation = scored(given, {"Bicubic": y(25, 0.7), "A": y(-26, 0.6)})
+    evaluation = replace(evaluation, scores=[replace(score, image=name) for score in evaluation.scores])
+    write_tables(evaluation, given)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table/images.csv").read_text())))
+    assert {row["image"] for row in rows} == {csv_cell(name)}
+    assert {float(row["psnr_y"]) for row in rows} == {25, -26}  # figures stay figures
+    shown = as_text(Table("t", ["name"], 1, [[[Cell(name)]]]))
+    shown.encode()
+    assert "\x1b" not in shown and visible(name) in shown

@@ -16,7 +16,7 @@ from evaluation.options import EvaluationOptions
 from evaluation.unfolding import StepScore, check_unfolding, write_unfolding
 from evaluation.unfolding_figure import LEAST_SPAN, draw, plot
 from models import build_generator
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from utils.errors import UserError
 from utils.images import decode_image, read_image, write_png
 from utils.options import OptionsError, validate

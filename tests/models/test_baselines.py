@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from models import build_generator, count_parameters, options_in_file
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 
 SMALL = {
     "vdsr": {"type": "vdsr", "num_feat": 8, "layers": 4},

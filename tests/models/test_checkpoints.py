@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from models import WeightsError, build_generator, load_weights, options_in_file
-from models.checkpoints import export_weights, read_state
+from models.checkpoints import read_state
+from models.weight_files import export_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = {"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1, "fine_groups": 1,

@@ -9,9 +9,9 @@ from skimage import data
 from torch import Tensor
 
 from models import CISRPSI, WeightsError, build_generator, count_parameters, load_weights
-from models.checkpoints import export_weights
 from models.cisr_psi import AdaptiveCombination, bicubic_up
 from models.nonlocal_prior import NonLocalPrior
+from models.weight_files import export_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = {"num_feat": 16, "arm_groups": 1, "rem_groups": 1, "blocks": 2, "mask": "released"}

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from models import WeightsError, build_generator, count_parameters, load_weights, options_in_file
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 
 SMALL = {"dncnn": {"num_feat": 6, "layers": 4}, "arcnn": {"num_feat": (6, 5, 4)}}
 

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from models import build_generator, count_parameters, options_in_file
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 
 SMALL = {"type": "residual_unet", "widths": [8, 12], "blocks": [1, 1]}
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from models import RRDBNet, WeightsError, build_generator, count_parameters, load_weights
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = {"type": "rrdbnet", "num_feat": 8, "num_block": 2, "num_grow_ch": 4}

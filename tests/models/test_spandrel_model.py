@@ -154,3 +154,12 @@ def test_a_network_of_one_channel_restores_y_and_leaves_cb_and_cr(tmp_path, luma
     with pytest.raises(WeightsError, match="one channel"):
         torch.save(Compact(num_feat=8, num_conv=2, upscale=1).state_dict(), tmp_path / "rgb.pth")
         build_generator({"type": "spandrel", "weights": tmp_path / "rgb.pth", "scale": 1, "luma": luma})
+
+
+def test_weights_that_are_not_finite_are_refused(compact):
+    path, network = compact
+    state = network.state_dict()
+    state["body.0.bias"] = torch.full_like(state["body.0.bias"], float("nan"))
+    torch.save({"params": state}, path)
+    with pytest.raises(WeightsError, match="holds numbers that are not finite"):
+        generator(path, 2)

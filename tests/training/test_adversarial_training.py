@@ -15,7 +15,8 @@ import torchvision
 from benchmarks.soak import ROOT, experiment, write_photos
 from losses import LossWeightsError
 from models import build_generator
-from models.checkpoints import export_weights, read_state
+from models.checkpoints import read_state
+from models.weight_files import export_weights
 from training.experiment import run_experiment
 from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.soak import CISR_PSI, CISRNET, L1
 from models import WeightsError, build_generator, load_weights
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from training.check import check
 from training.experiment import run_experiment
 from training.options import TrainOptions

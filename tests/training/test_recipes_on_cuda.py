@@ -1,17 +1,21 @@
 """Every recipe's forward and losses on a CUDA device that is not there, autocast forced."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from benchmarks.accept.released_way import DENSE, with_dense_operator
 from benchmarks.soak import EXPERIMENTS
 from models import build_generator
-from training.options import StageOptions
+from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.runtime import Runtime
-from utils.options import validate
+from utils.options import load, validate
+
+ROOT = Path(__file__).parents[2]
 
 
 class FakeRuntime:
@@ -32,30 +36,40 @@ class FakeRuntime:
         return value
 
 
-CASES = [(name, n) for name, (_, recipes) in EXPERIMENTS.items() for n in range(len(recipes))]
+def cases():
+    """Generator options and a stage: those of the soak, and every stage of the trainings that are made for a GPU."""
+    for name, (generator, recipes) in EXPERIMENTS.items():
+        for number, recipe in enumerate(recipes):
+            values = {"name": "s", "recipe": recipe, "iterations": 10, "optimizer": {"lr": 1e-4}}
+            yield pytest.param(generator, validate(values, StageOptions, "test"), id=f"{name}{number}")
+    for path in sorted((ROOT / "options" / "gpu").glob("*.yml")):
+        options = load(path, TrainOptions)
+        for number, stage in enumerate(options.stages):
+            if stage.recipe.type == "adversarial":  # VGG16's weights are not ours to have
+                recipe = stage.recipe.model_copy(update={"perceptual": None})
+                stage = stage.model_copy(update={"recipe": recipe})
+            yield pytest.param(options.generator, stage, id=f"gpu/{path.stem}{number}")
 
 
-@pytest.mark.parametrize(("experiment", "number"), CASES)
-def test_forward_and_losses_stay_on_the_device(fake_cuda, experiment, number):
-    generator_options, recipes = EXPERIMENTS[experiment]
-    values = {"name": "s", "recipe": recipes[number], "iterations": 10, "optimizer": {"lr": 1e-4}}
-    stage = validate(values, StageOptions, "test")
+@pytest.mark.parametrize(("generator_options", "stage"), cases())
+def test_forward_and_losses_stay_on_the_device(fake_cuda, generator_options, stage):
     with fake_cuda():
         with torch.device("cuda"):
             generator = build_generator(generator_options)
             recipe = RECIPES[stage.recipe.type](stage.recipe, generator, stage, FakeRuntime())
         scale = generator.scale
+        side = (stage.recipe.hr_patch_size or 16 * scale) // scale
         # As the loader gives them: uint8 on the CPU; `to_device` is the trainer's.
         batch = {
-            "lr": torch.empty(2, 16, 16, 3, dtype=torch.uint8),
-            "hr": torch.empty(2, 16 * scale, 16 * scale, 3, dtype=torch.uint8),
+            "lr": torch.empty(2, side, side, 3, dtype=torch.uint8),
+            "hr": torch.empty(2, side * scale, side * scale, 3, dtype=torch.uint8),
         }
         if recipe.needs_clean_lr:
-            batch["clean_lr"] = torch.empty(2, 16, 16, 3)
+            batch["clean_lr"] = torch.empty(2, side, side, 3)
         if generator.reads_steps:
             batch["steps"] = torch.empty(2, 2)
         batch = Runtime.to_device(FakeRuntime(), batch)
-        batch["x_hat"] = torch.empty(2, 3, 16 * scale, 16 * scale, device="cuda")
+        batch["x_hat"] = torch.empty(2, 3, side * scale, side * scale, device="cuda")
         recipe.set_iteration(3)
         seen = {name: [] for name in recipe.networks}
         for name, network in recipe.networks.items():
@@ -66,11 +80,29 @@ def test_forward_and_losses_stay_on_the_device(fake_cuda, experiment, number):
         if "discriminator" in recipe.networks:
             terms |= {f"judged_{kind}": recipe.judged((kind, batch))["loss"] for kind in ("hr", "sr")}
     # The non-local operator computes in float32 whatever autocast says; everything else in bfloat16.
-    expected = torch.float32 if recipes[number]["type"] == "nonlocal_prior" else torch.bfloat16
+    expected = torch.float32 if stage.recipe.type == "nonlocal_prior" else torch.bfloat16
     for name in recipe.networks:
         assert expected in seen[name], f"autocast did not reach the {name}"
     for name, term in terms.items():
         assert term.device.type == "cuda" and term.dtype == torch.float32 and term.ndim == 0, name
+
+
+@pytest.mark.parametrize("recipe", [{"type": "nonlocal_prior"}, {"type": "unfolding"}])
+def test_the_released_programs_operator_stays_on_the_device_too(fake_cuda, recipe):
+    """The dense form that the acceptance run times beside ours."""
+    generator_options, _ = EXPERIMENTS["unfolding"]
+    values = {"name": "s", "recipe": recipe, "iterations": 10, "optimizer": {"lr": 1e-4}}
+    stage = validate(values, StageOptions, "test")
+    with fake_cuda():
+        with torch.device("cuda"):
+            made = RECIPES[recipe["type"]](stage.recipe, build_generator(generator_options), stage, FakeRuntime())
+        for network in made.networks.values():
+            with_dense_operator(network)
+        assert any(type(module) is DENSE for module in made.networks["generator"].modules())
+        batch = {"lr": torch.empty(2, 3, 16, 16, device="cuda"), "hr": torch.empty(2, 3, 32, 32, device="cuda")}
+        batch |= {"clean_lr": batch["lr"], "x_hat": batch["hr"]}
+        loss = made.terms(batch)["loss"]
+    assert loss.device.type == "cuda" and loss.dtype == torch.float32
 
 
 def test_reading_a_value_would_raise(fake_cuda):

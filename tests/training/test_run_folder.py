@@ -121,7 +121,20 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_leftovers_of_killed_writers_are_removed(folder):
-    leftover = folder.checkpoints / ".00000001.pt.123.tmp"
+    leftover = folder.checkpoints / ".0123456789abcdef.tmp"
     leftover.write_bytes(b"half")
     folder.make()
     assert not leftover.exists() and folder.iterations() == []
+
+
+def test_files_of_other_names_are_left_alone(folder):
+    own = [folder.checkpoints / name for name in ("2².pt", "٣.pt", "copy.pt", "5.pt")]
+    own += [folder.folder / "best" / name for name in ("mine.safetensors", "00000002 (copy).safetensors")]
+    for path in own:
+        path.write_bytes(b"own")
+    for iteration in (1, 2, 3):
+        folder.save(state(iteration), keep=2, keep_every=None)
+        folder.save_best(b"weights", iteration, [[float(iteration), iteration]], keep=1)
+    assert folder.iterations() == [2, 3] and folder.newest()[0]["iteration"] == 3
+    assert all(path.read_bytes() == b"own" for path in own)
+    assert (folder.folder / "best" / "00000003.safetensors").exists()

@@ -1,6 +1,7 @@
 """CISR-PSI's two recipes: what is trained, how often, towards what."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch
 from data.datasets import PatchDataset
 from data.options import TrainDataOptions
 from data.prepare import prepare_for
-from data.resize import imresize_float
+from data.resize import imresize
 from models import build_generator
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from training.options import StageOptions
 from training.recipes import RECIPES
 from utils.options import validate
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 SIZES = {"type": "cisr_psi", "scale": 2, "num_feat": 8, "reduction": 4, "arm_groups": 1, "rem_groups": 1, "blocks": 1}
 
 
@@ -53,11 +55,17 @@ def snapshot(generator):
     return {name: tensor.clone() for name, tensor in generator.state_dict().items()}
 
 
-@pytest.mark.parametrize(("schedule", "late"), [("sound", 1.0), ("released", 0.1 + 0.2 * 7)])
-def test_lambda_rises_and_is_clamped_unless_released(schedule, late):
-    recipe, _ = make({"type": "unfolding", "lambda_every": 10, "schedule": schedule})
-    values = [recipe.options.weight_of_hr(iteration) for iteration in (0, 9, 10, 39, 79)]
-    assert values == pytest.approx([0.1, 0.1, 0.3, 0.7, late])
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("sound", [0.1, 0.1, 0.1, 0.3, 0.7, 0.9, 1.0]), ("released", [0.1, 0.1, 0.3, 0.3, 0.9, 0.9, 1.5])],
+)
+def test_lambda_rises_and_is_clamped_unless_released(schedule, expected):
+    """Released, with 500 iterations an epoch: 0.1 + 0.2 · (epoch // 20), the first epoch being 1."""
+    recipe, _ = make({"type": "unfolding", "schedule": schedule})
+    iterations = (0, 9499, 9500, 10000, 39500, 40000, 70000)
+    assert [recipe.options.weight_of_hr(iteration) for iteration in iterations] == pytest.approx(expected)
+    if schedule == "released":
+        assert expected == pytest.approx([0.1 + 0.2 * ((iteration // 500 + 1) // 20) for iteration in iterations])
 
 
 @pytest.mark.parametrize(("schedule", "steps", "expected"), [("sound", 3, 2), ("released", 3, 3), ("sound", 1, 1)])
@@ -118,9 +126,15 @@ def test_the_prior_is_trained_alone_and_both_operators_hold_it(batch):
     export_weights(generator, {})  # shared tensors are no obstacle
 
 
-def test_the_clean_lr_patch_is_the_unrounded_bicubic_of_the_hr_patch(photo_folder, tmp_path):
+def test_the_clean_lr_patch_is_the_bicubic_of_the_hr_patch(photo_folder, tmp_path):
     options = TrainDataOptions(hr=photo_folder, prepared=tmp_path / "s", compressions=("jpeg10",), patch_size=12)
     prepare_for(options, 2, jobs=1, progress=False)
     sample = PatchDataset(options, 2, 0, clean_lr=True)[4]
-    assert sample["clean_lr"].dtype == torch.float32
-    np.testing.assert_allclose(sample["clean_lr"], imresize_float(sample["hr"].numpy(), 0.5), atol=1e-4)
+    assert sample["clean_lr"].dtype == torch.uint8
+    np.testing.assert_array_equal(sample["clean_lr"], imresize(sample["hr"].numpy(), 0.5, "to even"))
+
+
+def test_the_clean_lr_patch_is_the_released_programs():
+    run = np.load(GOLDEN / "training" / "cisr_psi_unfolding_x2.npz")
+    for hr, clean in zip(run["hr"].reshape(-1, 24, 24, 3), run["clean_lr"].reshape(-1, 12, 12, 3), strict=True):
+        np.testing.assert_array_equal(imresize(hr, 0.5, "to even"), clean)

@@ -2,14 +2,16 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks.soak import experiment, write_photos
+from benchmarks.soak import differences, experiment, write_photos
 from data.options import EvaluationSetOptions
 from evaluation.metrics import psnr_rgb
 from losses import LossWeightsError
 from models import Bicubic
+from training import validation
 from training.check import check
 from training.experiment import run_experiment
 from training.options import RuntimeOptions, TrainOptions
@@ -17,6 +19,8 @@ from training.progress import _figures
 from training.run_folder import RunFolder, read_checkpoint
 from training.runtime import Runtime
 from training.validation import Score, Validation, ValidationOptions, Validator
+from utils.errors import UserError
+from utils.images import write_png
 from utils.options import load
 
 
@@ -123,3 +127,49 @@ def test_lpips_without_weights_is_one_line_before_anything_slow(photos, tmp_path
         with pytest.raises(LossWeightsError, match=r"none\.pth: no such file with weights of alexnet"):
             run(load(options, TrainOptions))
     assert not (tmp_path / "a" / "store").exists() and not (options.parent / "runs").exists()
+
+
+def cut(path, photos):
+    data = (photos / "b.png").read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda path, _: write_png(path, np.zeros((1, 1, 3), np.uint8)), "too small for ×2"),
+        (lambda path, _: write_png(path, np.zeros((8, 8, 3), np.uint8)), "11x11 is needed"),
+        (cut, "damaged or cut short"),
+    ],
+)
+def test_a_bad_image_is_named_before_anything_slow(photos, tmp_path, write, reason):
+    folder = tmp_path / "validation"
+    folder.mkdir()
+    (folder / "a.png").write_bytes((photos / "a.png").read_bytes())
+    write(folder / "x.png", photos)
+    options = experiment("supervised", tmp_path / "a" / "b", photos, 2)
+    for run in (lambda options: run_experiment(options, None), check):
+        with pytest.raises(UserError, match=rf"x\.png.*{reason}"):
+            run(load(options, TrainOptions, [f"data.validation.0.hr={folder}"]))
+    assert not (tmp_path / "a" / "store").exists()
+
+
+@pytest.mark.parametrize(("error", "every"), [(UserError("x.png: gone"), 100), (KeyboardInterrupt(), 4)])
+def test_what_a_validation_meets_costs_no_iteration_and_no_byte(photos, tmp_path, monkeypatch, error, every):
+    """An image that has become unreadable, between checkpoints; an end by force, with a checkpoint before it."""
+    straight = experiment("supervised", tmp_path / "straight", photos, 6, checkpoint={"every": every})
+    train(straight, None)
+    options = experiment("supervised", tmp_path / "a", photos, 6, checkpoint={"every": every})
+    with monkeypatch.context() as patch:
+
+        def broken(*_):
+            raise error
+
+        patch.setattr(Validator, "check", lambda *_: None)  # it was sound when the training began
+        patch.setattr(validation, "load", broken)
+        with pytest.raises(type(error)):
+            train(options, None)
+    folder = RunFolder(options.parent / "runs" / "supervised" / "stage0")
+    assert folder.iterations() == [4] and not folder.best.exists()
+    train(options, "auto")
+    assert differences(straight, options) == []

@@ -1,38 +1,38 @@
-"""How commands begin and end."""
+"""utils.cli: what becomes of arguments and of mistakes, for every command."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.mark.parametrize("command", ["train.py", "test.py"])
-@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--no-such-option", 2)])
-def test_help_and_misspelt_options_do_not_wait_for_torch(command, argument, status):
-    code = (
-        "import runpy, sys\n"
-        "try:\n"
-        "    runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    print('torch' in sys.modules, end.code)\n"
-    )
-    prepared = f"import sys; sys.argv = [{command!r}, {argument!r}]\n{code}"
-    done = subprocess.run([sys.executable, "-c", prepared], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == f"False {status}", done.stderr
+from utils.cli import run
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["test.py", "interpolate", "a", "b", "--output", "c.safetensors"], ["test.py", "restore", "photo.jpg"]],
+    ("given", "meant"),
+    [
+        ("--output=~/photos", "--output={home}/photos"),
+        ("--output=~", "--output={home}"),
+        ("data.train.hr=~/my photos", "data.train.hr={home}/my photos"),
+        ("stages.0.name=a~b", "stages.0.name=a~b"),
+        ("~/photos", "~/photos"),  # the shell's matter; quoted, it is meant so
+        ("name=x=~/y", "name=x=~/y"),
+        ("a b=~/y", "a b=~/y"),
+        ("--", "--"),
+    ],
 )
-def test_what_is_not_installed_is_named_on_one_line(arguments):
-    prepared = (
-        f"import runpy, sys; sys.path.insert(0, '.'); sys.argv = {arguments!r}; sys.modules['torch'] = None\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", prepared], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == "error: torch is not installed; `pip install -r requirements.txt`\n"
+def test_the_home_folder_behind_an_equals_sign(monkeypatch, tmp_path, given, meant):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["program", given])
+    seen = []
+    assert run(lambda argv: seen.extend(argv) or 0) == 0
+    assert seen == [meant.format(home=tmp_path)]
+
+
+def test_a_mistake_is_one_line_that_steers_no_terminal(monkeypatch, capsys):
+    def main(_):
+        raise UserError("\x1b]0;owned\x07.png:\n no image")
+
+    monkeypatch.setattr(sys, "argv", ["program"])
+    assert run(main) == 2
+    assert capsys.readouterr().err == "error: \\x1b]0;owned\\x07.png: no image\n"

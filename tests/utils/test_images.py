@@ -1,8 +1,10 @@
 """utils.images: what every kind of file becomes, and that no damaged file passes."""
 
 import io
+import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -326,3 +328,29 @@ def test_list_images_of_nothing(tmp_path):
         with pytest.raises(ImageError) as error:
             list_images(tmp_path / name)
         assert_one_line(error, str(tmp_path / name), part)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate"])
+def test_pillows_limit_holds_back_no_tiff_below_ours(tmp_path, monkeypatch, compression):
+    Image.fromarray(PHOTO).save(tmp_path / "large.tif", compression=compression)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow refuses more than twice as many
+    np.testing.assert_array_equal(read_image(tmp_path / "large.tif"), PHOTO)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_pillows_limit_comes_back_after_threads_that_overlap(tmp_path):
+    paths = []
+    for n in range(8):
+        paths.append(tmp_path / f"{n}.png")
+        write_png(paths[-1], PHOTO)
+    limit = Image.MAX_IMAGE_PIXELS
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read_image, paths * 4))
+    assert limit is not None and limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for read in (read_image, image_size):
+        with pytest.raises(ImageError, match=r"pipe\.png: a pipe or device"):
+            read(tmp_path / "pipe.png")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from utils.errors import UserError
-from utils.options import OptionsError, Section, all_keys, differences, load, to_yaml
+from utils.option_types import all_keys
+from utils.options import OptionsError, Section, differences, load, to_yaml, validate
 
 
 class Square(Section):
@@ -80,7 +81,7 @@ def test_values_are_typed_and_defaults_filled_in(tmp_path):
         ("ratio: 1\nratio: 2", ":2: ratio", "twice"),
         ("ratio: [1", ":1", "not valid YAML"),
         ("- a\n- b", "a.yml", "expected 'key: value' lines"),
-        ("title: !!python/object/apply:os.system [ls]", ":1: title", "string"),
+        ("title: !!python/object/apply:os.system [ls]", ":1: title", "the tag !!python/object/apply:os.system"),
         ("base: nowhere.yml", ":1: base", "no such file"),
         ("1: x", ":1: 1", "plain text"),
     ],
@@ -144,6 +145,9 @@ def test_overrides_are_typed_and_reach_into_lists_and_unset_sections(tmp_path):
         ("=3", "dotted.key=value"),
         ("ratio=word", "command line: ratio: expected a valid number, got 'word'"),
         ("ratio=[1", "command line: ratio:1: not valid YAML"),
+        ("ratio=.nan", "command line: ratio: expected a finite number, got nan"),
+        ("ratio=.inf", "command line: ratio: expected a finite number, got inf"),
+        ("parts.².count=7", "parts is a list of 1; expected a place from 0 to 0, got '²'"),
     ],
 )
 def test_bad_overrides_are_refused(tmp_path, override, what):
@@ -179,6 +183,8 @@ def test_all_keys_reach_into_lists_and_unions():
 def test_missing_and_binary_files_are_user_errors(tmp_path):
     with pytest.raises(UserError, match="no such options file"):
         load(tmp_path / "none.yml", Whole)
+    with pytest.raises(UserError, match=r"long\.yml: more than 1 MiB"):
+        load(write(tmp_path, "title: " + "ä" * (1 << 20), "long.yml"), Whole)
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path / "binary.yml", Whole)
@@ -191,3 +197,12 @@ def test_any_text_is_options_or_an_options_error(tmp_path_factory, text):
         load(path, Whole)
     except OptionsError as error:
         assert "\n" not in str(error)
+
+
+def test_a_path_that_begins_with_a_tilde_is_below_the_home_folder(monkeypatch, tmp_path):
+    from data.options import TrainDataOptions
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = {"hr": ["~/photos", "other/~"], "prepared": "~/my store", "compressions": ["none"]}
+    found = validate(values, TrainDataOptions, "test")
+    assert found.prepared == tmp_path / "my store" and found.hr == (tmp_path / "photos", Path("other/~"))

@@ -10,7 +10,9 @@ import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
 from utils.images import ImageError, read_image
-from utils.photos import LONGEST_SIDE, Photo, read_photo, write_photo
+from utils.photo_writer import LONGEST_SIDE, write_photo
+from utils.photos import Photo, read_photo
+from utils.png_chunks import chunk
 
 PHOTO = skimage.data.astronaut()[100:164, 150:246]  # 64×96
 GREY = PHOTO[..., 1]
@@ -127,9 +129,6 @@ def test_a_transparent_grey_of_sixteen_bits(tmp_path):
     head = struct.pack(">IIBBBBB", 14, 9, 16, 0, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
 
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     key = chunk(b"tRNS", samples[2, 3].astype(">u2").tobytes())
     body = chunk(b"IHDR", head) + key + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     (tmp_path / "key.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
@@ -205,7 +204,7 @@ def test_profiles_that_fit_are_kept(file, tmp_path, out):
     assert grey.icc and not grey.notes
     write_photo(tmp_path / f"grey{out}", grey)
     with Image.open(tmp_path / f"grey{out}") as image:
-        assert ("icc_profile" in image.info) == (image.mode == "L")
+        assert ("icc_profile" in image.info) == (out != ".webp")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +219,7 @@ def test_profiles_that_do_not_fit_are_left_out_with_a_note(file, pixels, icc):
 def test_the_first_of_several_frames_with_a_note(file, suffix):
     first, second = Image.fromarray(PHOTO), Image.fromarray(PHOTO[::-1])
     photo = read_photo(file(first, suffix, save_all=True, append_images=[second, first]))
-    assert photo.notes == ("the first of 3 frames or pages",)
+    assert photo.notes == ("the first of several frames or pages",)
     assert np.abs(photo.pixels.astype(int) - PHOTO).mean() < 12
 
 
@@ -236,3 +235,131 @@ def test_broken_exif_costs_the_exif_alone(file):
     path = file(PHOTO, "jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xff" * 60)
     photo = read_photo(path)
     np.testing.assert_array_equal(photo.pixels, read_image(path))
+
+
+AUTHOR = "© 2024 Zoë Müller"
+
+
+STAND_IN = b"A" * len(AUTHOR.encode())
+"""As long: Pillow would write each letter that is not ASCII as a question mark."""
+
+
+@pytest.mark.parametrize("out", sorted(LONGEST_SIDE))
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif", "png", "tif"])
+def test_an_author_of_any_letters_is_kept_in_exif_and_xmp(file, tmp_path, suffix, out):
+    packet = f'<x:xmpmeta><a dc:creator="{AUTHOR}" tiff:Orientation="6"/></x:xmpmeta>'.encode()
+    exif = Image.Exif()
+    exif[315], exif[274] = STAND_IN.decode(), 6
+    if suffix == "tif":
+        path = file(PHOTO, suffix, tiffinfo={315: STAND_IN.decode(), 274: 6, 700: packet})
+    else:
+        path = file(PHOTO, suffix, exif=exif, xmp=packet)
+    data = path.read_bytes()
+    if suffix == "png":  # its checksums want chunks written by hand, and Pillow writes no XMP there
+        plain = file(PHOTO, suffix).read_bytes()
+        block = chunk(b"eXIf", exif.tobytes()[6:].replace(STAND_IN, AUTHOR.encode()))
+        data = plain[:33] + block + chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet) + plain[33:]
+    path.write_bytes(data.replace(STAND_IN, AUTHOR.encode()))
+    photo = read_photo(path)
+    assert AUTHOR.encode() in photo.exif and AUTHOR.encode() in photo.xmp and photo.notes == ()
+    assert photo.pixels.shape == (96, 64, 3)
+    turned = b"" if suffix == "tif" else b'tiff:Orientation="1"'  # Pillow takes it out of TIFF's
+    assert photo.xmp == packet.replace(b'tiff:Orientation="6"', turned)
+    assert write_photo(tmp_path / f"out{out}", photo) == ()
+    again = read_photo(tmp_path / f"out{out}")
+    assert again.exif == photo.exif and again.xmp == photo.xmp
+    assert again.pixels.shape == (96, 64, 3)  # not turned once more
+    assert (tmp_path / f"out{out}").read_bytes().count(AUTHOR.encode()) == 2
+
+
+def test_xmp_that_has_no_room_is_left_out_with_a_note(tmp_path):
+    photo = Photo(PHOTO, xmp=b"<x>" + b" " * 70_000 + b"</x>")
+    (note,) = write_photo(tmp_path / "a.jpg", photo)
+    assert "XMP" in note and "png" in note and read_photo(tmp_path / "a.jpg").xmp is None
+    for suffix in ("png", "webp", "avif"):  # what the note advises
+        assert write_photo(tmp_path / f"a.{suffix}", photo) == ()
+        assert read_photo(tmp_path / f"a.{suffix}").xmp == photo.xmp
+
+
+LINEAR, PRIMARIES = (
+    struct.pack(">I", 100_000),
+    struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000),
+)
+
+
+@pytest.mark.parametrize(
+    ("colours", "lost"),
+    [
+        ({b"gAMA": LINEAR}, "gAMA"),
+        ({b"gAMA": struct.pack(">I", 45455), b"cHRM": PRIMARIES}, "cHRM"),
+        ({b"cICP": bytes([12, 13, 0, 1])}, "cICP"),
+        ({b"cICP": bytes([9, 16, 0, 1]), b"cLLI": bytes(8)}, "cICP"),
+        ({b"sRGB": b"\0", b"gAMA": struct.pack(">I", 45455)}, None),
+        ({b"cICP": bytes([1, 13, 0, 1])}, None),
+        ({}, None),
+    ],
+)
+def test_what_is_said_of_the_colours_is_kept_by_png_and_noted_by_others(file, tmp_path, colours, lost):
+    path = file(PHOTO)
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + b"".join(chunk(name, value) for name, value in colours.items()) + data[33:])
+    photo = read_photo(path)
+    assert dict(photo.colours) == colours and photo.notes == ()
+    assert write_photo(tmp_path / "out.png", photo) == ()
+    assert dict(read_photo(tmp_path / "out.png").colours) == colours
+    for suffix in ("jpg", "webp", "avif"):
+        notes = write_photo(tmp_path / f"out.{suffix}", photo)
+        assert (lost in notes[0] and "write png" in notes[0]) if lost else notes == ()
+
+
+def test_an_avif_files_wide_colours_are_kept_by_png(file, tmp_path):
+    path = file(PHOTO, "avif")
+    assert read_photo(path).colours == ()
+    data = path.read_bytes()
+    place = data.index(b"nclx") + 4
+    path.write_bytes(data[:place] + struct.pack(">HH", 12, 13) + data[place + 4 :])
+    photo = read_photo(path)
+    assert photo.colours == ((b"cICP", bytes([12, 13, 0, 1])),)
+    assert "cICP" in write_photo(tmp_path / "out.jpg", photo)[0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_with_alpha_keeps_its_profile_and_both_channels(tmp_path, dtype):
+    top = np.iinfo(dtype).max
+    grey = RNG.integers(0, top + 1, (9, 14), dtype)
+    alpha = RNG.integers(1, top + 1, (9, 14), dtype)
+    photo = Photo(np.dstack([grey] * 3), alpha, grey=True, icc=profile(b"GRAY"))
+    assert write_photo(tmp_path / "a.png", photo) == ()
+    assert (tmp_path / "a.png").read_bytes()[25] == 4  # colour type: grey with alpha
+    again = read_photo(tmp_path / "a.png")
+    np.testing.assert_array_equal(again.pixels, photo.pixels)
+    np.testing.assert_array_equal(again.alpha, alpha)
+    assert again.grey and again.icc == photo.icc
+    (note,) = write_photo(tmp_path / "a.webp", photo)
+    assert "profile" in note and "icc_profile" not in Image.open(tmp_path / "a.webp").info
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "avif"])
+def test_lossy_formats_keep_the_colour_of_each_pixel(tmp_path, suffix):
+    lines = np.zeros((32, 32, 3), np.uint8)
+    lines[:, ::2, 0] = lines[:, 1::2, 2] = 255  # red and blue, a pixel wide
+    again = round_trip(Photo(lines), tmp_path / f"a.{suffix}")
+    assert np.abs(again.pixels.astype(int) - lines).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif"])
+def test_only_the_first_of_many_pages_costs(tmp_path, suffix, monkeypatch):
+    """The rest is not walked over: a page is a few bytes, and a walk takes the square of their number."""
+    frames = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in range(30)]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    sought = []
+    for plugin in (Image.OPEN["TIFF"][0], Image.OPEN["GIF"][0]):
+        seek = plugin._seek
+
+        def counted(self, frame, *more, seek=seek):
+            sought.append(frame)
+            return seek(self, frame, *more)
+
+        monkeypatch.setattr(plugin, "_seek", counted)
+    assert read_photo(tmp_path / f"a.{suffix}").notes == ("the first of several frames or pages",)
+    assert max(sought) <= 1

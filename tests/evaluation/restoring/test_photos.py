@@ -16,7 +16,7 @@ from evaluation.restoring.contact_sheet import CELL, ZOOM, Row, draw_sheet, prev
 from evaluation.restoring.photos import ROWS, check_photos, enlarged, restore_photos
 from utils.errors import UserError
 from utils.images import read_image, write_png
-from utils.options import OptionsError, validate
+from utils.options import OptionsError, to_yaml, validate
 
 ROOT = Path(__file__).parents[3]
 BICUBIC = {"name": "Bicubic", "generator": {"type": "bicubic", "scale": 2}}
@@ -42,7 +42,7 @@ def options(results, folder, models=(BICUBIC,), **more):
 def test_photos_are_restored_and_shown_side_by_side(photos, photo_folder, tmp_path, capsys):
     run = options(tmp_path, photo_folder, [BICUBIC, MISSING])
     check_photos(run)
-    assert restore_photos(run) == ["photos/"]
+    assert restore_photos(run).written == ["photos/"]
     assert "later.safetensors is not there" in capsys.readouterr().err
     for name, photo in photos.items():
         written = read_image(tmp_path / f"run/images/Bicubic/social/{name}.png")
@@ -150,9 +150,38 @@ def test_folders_and_models_are_looked_at_first(photo_folder, photos, tmp_path):
     with pytest.raises(UserError, match="same base name"):
         check_photos(options(tmp_path, tmp_path / "two"))
     (tmp_path / "two/a.webp").rename(tmp_path / "two/b.png")
-    (tmp_path / "two/b.png").write_bytes(b"not a photo")
-    with pytest.raises(UserError, match=r"b\.png: not an image"):
+    for name in "ab":
+        (tmp_path / f"two/{name}.png").write_bytes(b"not a photo")
+    with pytest.raises(UserError, match=r"none of .*two can be read.*a\.png: not an image"):
         check_photos(options(tmp_path, tmp_path / "two"))
+
+
+def test_broken_photos_are_named_and_the_rest_is_restored(photos, tmp_path):
+    folder = tmp_path / "in"
+    write_png(folder / "b.png", photos["coffee"][:40, :50])
+    (folder / "a.png").write_bytes(b"not a photo")
+    whole = (folder / "b.png").read_bytes()
+    (folder / "c\x1b[31m.png").write_bytes(whole[: len(whole) // 2])  # its header is good
+    run = options(tmp_path, folder)
+    check_photos(run)
+    done = restore_photos(run)
+    assert [line.removeprefix(f"{folder}/").split(": ")[0] for line in done.failed] == ["a.png", "c\\x1b[31m.png"]
+    assert done.written == ["photos/"] and (tmp_path / "run/photos/social.png").is_file()
+    assert [path.name for path in (tmp_path / "run/images/Bicubic/social").iterdir()] == ["b.png"]
+    file = tmp_path / "o.yml"
+    file.write_text(to_yaml(run))
+    program = subprocess.run([sys.executable, "test.py", "--options", file], cwd=ROOT, capture_output=True, text=True)
+    assert program.returncode == 1 and program.stderr.count("left out: ") == 2 and "\x1b" not in program.stderr
+
+
+def test_a_name_of_several_lines_is_drawn_on_one(photos):
+    box = detail_box(photos["coffee"], CELL // (2 * ZOOM))
+    part = enlarged(photos["coffee"], box, 2)
+    sheets = [
+        draw_sheet(["photo", "input"], [Row(name, preview(photos["coffee"], box), [part])])
+        for name in ("two\nlines.png", "two\\nlines.png")
+    ]
+    np.testing.assert_array_equal(*sheets)
 
 
 def test_the_shipped_options_through_the_program(photo_folder, tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -11,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from evaluation import choose, weights_by_name
 from evaluation.inference import Restorer, ensemble_of_eight, restore
-from evaluation.restoring.restore import add_arguments, main
+from evaluation.restoring.restore import add_arguments, main, parse
 from models import build_generator
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from utils.errors import UserError
 from utils.images import read_image, write_png
 
@@ -114,6 +115,7 @@ def test_an_output_folder_among_the_photos_is_not_restored_again(tree):
         (["{tree}/a.png", "--output", "{tree}"], "is one of the photos to restore"),
         (["{tree}/a.png", "--output", "{tree}/notes.txt"], "a file stands where the output folder"),
         (["{tree}/a.png", "--output", "{tree}/notes.txt/out"], "the folder cannot be made"),
+        (["{tree}", "--output", "{tree}"], "is the folder of the photos itself"),
         (["{tree}/a.png", "{tree}/../other/a.png"], "would both become"),
         (["{tree}/a.png", "--quality", "90"], "PNG loses nothing"),
         (["{tree}/a.png", "--quality", "0", "--format", "jpg"], "give 1 to 100"),
@@ -312,3 +314,55 @@ def test_ctrl_c_leaves_whole_files_only_and_the_run_goes_on(tmp_path, photos):
     assert run(source, "--output", out, "--weights", X2) == 0
     assert len(files(out)) == len(files(source)) == len(before) + 1
     assert all(out.joinpath(name).stat().st_mtime_ns == then for name, then in before.items())
+
+
+def test_what_stands_behind_two_dashes_is_photos(tmp_path, photos, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("-a.png", "--b.png"):
+        write_png(Path(name), photos["coffee"][:8, :8])
+    arguments = parse(["--output", "out", "--weights", str(QE), "--", "-a.png", "--b.png"])
+    assert main(arguments) == 0 and files(Path("out")) == ["--b.png", "-a.png"]
+    assert parse(["a.png", "--output", "out", "b.png"]).inputs == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("refusing", ["tempfile.NamedTemporaryFile", "os.fsync"])
+def test_an_output_that_cannot_be_written_is_known_before_any_work(tree, tmp_path, monkeypatch, refusing):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(refusing, refuse)
+    monkeypatch.setattr(Restorer, "__call__", lambda *_: pytest.fail("a photo was restored"))
+    with pytest.raises(UserError, match=r"out: cannot be written: No space left on device; give another --output"):
+        run(tree, "--output", tmp_path / "out", "--weights", QE)
+    assert files(tmp_path / "out") == []
+
+
+def test_a_disk_that_fills_up_is_noticed_before_each_photo(tree, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: argparse.Namespace(free=100))
+    monkeypatch.setattr(Restorer, "__call__", lambda *_: pytest.fail("a photo was restored"))
+    assert run(tree / "a.jpg", "--output", tmp_path / "out", "--weights", QE) == 1
+    assert "a.png: cannot be written: 0.0 MB are free" in capsys.readouterr().err
+
+
+def test_what_was_passed_over_and_what_was_left_out_is_said(tree, tmp_path, photos, capsys, monkeypatch):
+    for name in ("b.jp2", "c.jp2"):
+        (tree / name).write_bytes(b"x")
+    (tree / "closed\x1b[31m").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if "closed" in Path(path).name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    grey = Image.fromarray(photos["coffee"][:8, :8, 1])
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    grey.save(tree / "grey.png", icc_profile=srgb[:16] + b"GRAY" + srgb[20:])
+    assert run(tree, "--output", tmp_path / "out", "--weights", QE, "--format", "webp") == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("restored 4, failed 1; in ")
+    assert "passed over: 2 .jp2: not read here, convert them; 1 files that are no photos\n" in said.err
+    assert "failed: " in said.err and "closed\\x1b[31m: the folder cannot be read (Permission denied)" in said.err
+    assert f"note: {tree}/grey.png: without its colour profile, which is for grey" in said.err
+    assert "\x1b" not in said.err

@@ -15,7 +15,7 @@ from PIL import Image
 
 from evaluation.restoring.restore import add_arguments, main
 from models import build_generator
-from models.checkpoints import export_weights
+from models.weight_files import export_weights
 from utils.images import image_size
 
 SCALE = 2
@@ -77,19 +77,20 @@ def hopeless(photo) -> dict[str, bytes]:
     """Files that cannot come out, by name."""
     whole = saved(photo[:24, :31], "PNG")
 
-    def bomb(width: int, height: int) -> bytes:
+    def bomb(width: int, height: int, data: bytes = bytes(1000)) -> bytes:
         def chunk(name, data):
             return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+        return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
     return {
         "empty.jpg": b"",
         "text.jpg": b"this is no photograph\n" * 9,
         "cut.png": whole[: len(whole) // 2],
         "cut.jpg": saved(photo[:24, :31], "JPEG")[:400],
-        "bomb.png": bomb(60_000, 60_000),
+        "bomb.png": bomb(16_000, 16_000, bytes(16_000 * 2001)),
+        "wide bomb.png": bomb(60_000, 60_000),
         "deep bomb.png": bomb(2**31 - 1, 2**31 - 1),
         "no pixels.png": bomb(0, 5),
         "float.tif": saved(photo[..., 0].astype(np.float32), "TIFF"),

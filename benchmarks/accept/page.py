@@ -1,0 +1,65 @@
+"""The results as one Markdown page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.accept.results import MARKS, Row, shown
+from benchmarks.accept.step import Step
+
+
+def page(machine: dict[str, str], steps: Sequence[Step], rows: Sequence[Row], *, finished: bool, command: str) -> str:
+    """The whole page; also of a run that is still going on."""
+    name = machine.get("device", "a device")
+    lines = [f"# Acceptance on {name}", "", *_verdict(steps, rows, finished), ""]
+    lines += [f"{headline}\n" for headline in _headlines(rows)]
+    lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in machine.items()), ""]
+    group = None
+    for step in steps:
+        own = [row for row in rows if row.step == step.name]
+        if not own:
+            continue
+        if step.group != group:
+            group = step.group
+            lines += [f"## {group[0].upper()}{group[1:]}", ""]
+        lines += [f"### {step.title}", "", step.about, "", *_table(own), ""]
+    lines += [f"Made by `{command}`; ✓: as wanted, –: not possible here, no mark: stated, nothing was wanted.", ""]
+    return "\n".join(lines)
+
+
+def _verdict(steps: Sequence[Step], rows: Sequence[Row], finished: bool) -> list[str]:
+    if not finished:
+        return ["**Still running.**"]
+    count = {verdict: sum(row.verdict == verdict for row in rows) for verdict in MARKS}
+    titles = {step.name: step.title for step in steps}
+    failed = [f"- {titles[row.step]}: {row.case}: {row.note}" for row in rows if row.verdict == "failed"]
+    unrun = [titles[row.step] for row in rows if row.verdict == "not run" and row.case == "all"]
+    checks = count["passed"] + count["failed"]
+    if failed:
+        return [f"**Not accepted: {count['failed']} of {checks} checks failed.**", "", *failed]
+    if unrun:
+        return [f"**Not finished: {checks} checks passed; no time was left for {', '.join(unrun)}.**"]
+    rest = f"; {count['not run']} were not run" if count["not run"] else ""
+    return [f"**Accepted: all {checks} checks passed{rest}.**"]
+
+
+def _headlines(rows: Sequence[Row]) -> list[str]:
+    """The ratios to the released programs' way, which is what the speed is judged by."""
+    ratios = [(row.case, row.values["ratio"]) for row in rows if row.step == "released_way" and "ratio" in row.values]
+    if not ratios:
+        return []
+    text = ", ".join(f"{case} {ratio:.1f} ×" for case, ratio in ratios)
+    return [f"Training beside the released programs' way of the same iteration, images per second: {text}."]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row.values))
+    marks, notes = any(row.verdict != "stated" for row in rows), any(row.note for row in rows)
+    head = ["", *names, *(["verdict"] if marks else []), *(["wanted, or why"] if notes else [])]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row in rows:
+        cells = [shown(row.case), *(shown(row.values.get(name)) for name in names)]
+        cells += [MARKS[row.verdict]] if marks else []
+        cells += [shown(row.note)] if notes else []
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines

@@ -1,0 +1,160 @@
+"""Runs steps one after the other in a process of their own, which is killed where a step hangs and started anew.
+
+A hung kernel, a crash or a poisoned CUDA context then costs one step and not the rest. Steps share the process as long
+as they behave: importing torch and making a CUDA context takes seconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accept.results import Row
+from benchmarks.accept.step import Context, Step
+
+STARTING = 60
+"""Seconds that a step may take beyond twice its time: the first one of a process imports torch and wakes the device."""
+CLOSING = 5
+"""Seconds kept back of all: killing and writing."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker process needs."""
+
+    device: str
+    golden: Path
+    log: Path
+
+
+def run_steps(
+    steps: Sequence[Step], settings: Settings, seconds: float, report: Callable[[Row], None], machine: Callable
+) -> None:
+    """Run all steps within `seconds`; `report` gets each row as it comes, `machine` what the worker says of the device.
+
+    A step that raises, hangs or dies gives a failed row, one for which no time is left a row that says so.
+    """
+    end = time.monotonic() + seconds - CLOSING
+    earlier: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="accept.") as folder:
+        worker = _Worker(settings, Path(folder))
+        try:
+            for position, step in enumerate(steps):
+                left = end - time.monotonic()
+                meant = left * step.weight / sum(later.weight for later in steps[position:])
+                if left < 2:
+                    report(Row("all", verdict="not run", note="no time was left", step=step.name))
+                    continue
+                limit = min(left, 2 * meant + STARTING)
+                started = time.monotonic()
+                for row in worker.run(step, meant, limit, earlier, machine):
+                    row.step, row.seconds = step.name, round(time.monotonic() - started, 2)
+                    earlier.append(row.as_json())
+                    report(row)
+        finally:
+            worker.close()
+
+
+class _Worker:
+    """The process, made when a step is there for it and it is not."""
+
+    def __init__(self, settings: Settings, folder: Path):
+        self.settings, self.folder = settings, folder
+        self.process = self.pipe = None
+
+    def run(self, step: Step, meant: float, limit: float, earlier: list[dict[str, Any]], machine: Callable):
+        """Rows of a step as they come; the last one says so where it failed."""
+        if self.process is None:
+            context = multiprocessing.get_context("spawn")
+            self.pipe, theirs = context.Pipe()
+            self.process = context.Process(target=_serve, args=(theirs, self.settings, self.folder))
+            self.process.start()
+            theirs.close()
+        end = time.monotonic() + limit
+        try:
+            self.pipe.send((step, meant, earlier))
+            while True:
+                if not self.pipe.poll(max(0.0, end - time.monotonic())):
+                    self.kill()
+                    yield Row("all", verdict="failed", note=f"did not end within {limit:.0f} s; killed")
+                    return
+                kind, content = self.pipe.recv()
+                if kind == "machine":
+                    machine(content)
+                elif kind == "row":
+                    yield content
+                elif kind == "done":
+                    if not content:  # the device does not answer any more: a new process gets a new context
+                        self.kill()
+                    return
+        except (EOFError, OSError):
+            self.process.join(10)
+            code = self.process.exitcode
+            self.kill()
+            died = signal.Signals(-code).name if code and code < 0 else f"status {code}"
+            yield Row("all", verdict="failed", note=f"its process died ({died}); see {self.settings.log}")
+
+    def kill(self) -> None:
+        """End the process and what it has started: it leads a group of its own."""
+        if self.process is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join(10)  # one that the driver holds may stay; it is left behind
+        self.pipe.close()
+        self.process = self.pipe = None
+
+    def close(self) -> None:
+        """Let the process end by itself: it reads that nothing more comes."""
+        if self.process is not None:
+            self.pipe.close()
+            self.process.join(10)
+            self.kill()
+
+
+def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:
+    """The worker: steps from the pipe, rows into it; what anything prints goes to the log."""
+    started = time.monotonic()
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who kills
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before cuBLAS wakes; for `deterministic`
+    log = settings.log.open("a")
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(log.fileno(), stream.fileno())
+    import torch
+
+    import training.experiment  # noqa: F401 — what a training process loads, for the time that it takes
+    from benchmarks.accept.machine import describe, responds
+
+    device = torch.device(settings.device)
+    pipe.send(("machine", describe(device)))
+    starting = time.monotonic() - started
+    while True:
+        try:
+            step, seconds, earlier = pipe.recv()
+        except EOFError:
+            return
+        own = folder / step.name
+        own.mkdir(exist_ok=True)
+        print(f"\n== {step.name}", flush=True)
+        try:
+            for row in step.run(Context(device, settings.golden, own, seconds, earlier, starting)):
+                pipe.send(("row", row))
+        except Exception as error:
+            traceback.print_exc()
+            text = " ".join(str(error).split())[:300]
+            pipe.send(("row", Row("all", verdict="failed", note=f"{type(error).__name__}: {text}")))
+        sys.stderr.flush()
+        pipe.send(("done", responds(device)))

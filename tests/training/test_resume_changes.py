@@ -1,0 +1,123 @@
+"""What has changed when a run goes on (options, images, damaged files) is applied, mended or refused."""
+
+import shutil
+
+import pytest
+
+from benchmarks.soak import differences, experiment, write_photos
+from models.checkpoints import read_state
+from training.experiment import run_experiment
+from training.options import TrainOptions
+from training.run_folder import CheckpointError, RunFolder, read_checkpoint
+from utils.options import load
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("changes") / "photos")
+
+
+def train(options, resume=None, *overrides):
+    assert run_experiment(load(options, TrainOptions, ["data.train.workers=0", *overrides]), resume) == 0
+
+
+def stage(options, number=0):
+    return RunFolder(options.parent / "runs" / options.stem / f"stage{number}")
+
+
+def test_where_every_checkpoint_is_damaged_nothing_is_overwritten(photos, tmp_path):
+    options = experiment("supervised", tmp_path / "a", photos, 2)
+    train(options)
+    folder = stage(options)
+    kept = {path: path.read_bytes() for path in (folder.best, folder.last)}
+    for iteration in (1, 2):
+        folder.checkpoint(iteration).write_bytes(b"x" * 1000)
+    with pytest.raises(CheckpointError, match="no checkpoint of stage 'stage0' is whole") as error:
+        train(options, "auto")
+    assert all(str(folder.checkpoint(iteration)) in str(error.value) for iteration in (1, 2))
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert str(folder.checkpoints) in str(error.value)  # as it advises:
+    folder.checkpoints.rename(tmp_path / "damaged")
+    train(options, "auto")
+    assert folder.iterations() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "in_force"),
+    [
+        (["betas=[0.5,0.9]", "weight_decay=0.3"], {"betas": (0.5, 0.9), "weight_decay": 0.3}),
+        (["type=adamw", "weight_decay=0.3"], {"weight_decay": 0.3, "decoupled_weight_decay": True}),
+    ],
+)
+def test_changed_options_of_the_optimiser_are_in_force(photos, tmp_path, capsys, change, in_force):
+    options = experiment("supervised", tmp_path / "a", photos, 2)
+    train(options)
+    overrides = [f"stages.0.optimizer.{override}" for override in change]
+    train(options, "auto", "stages.0.iterations=4", *overrides)
+    state = read_checkpoint(stage(options).checkpoint(4))["optimizers"]["generator"]
+    (group,) = state["param_groups"]
+    assert {key: group[key] for key in in_force} == in_force
+    assert all(float(entry["step"]) == 4 for entry in state["state"].values())  # the averages went on
+    said = capsys.readouterr().err
+    assert all(f"changed since: stages.0.optimizer.{name.partition('=')[0]}" in said for name in change)
+
+
+def test_an_optimiser_of_another_kind_is_refused(photos, tmp_path):
+    options = experiment("supervised", tmp_path / "a", photos, 2)
+    train(options)
+    more = ["stages.0.iterations=4", "stages.0.optimizer={type: sgd, lr: 1e-6}"]
+    with pytest.raises(CheckpointError, match=r"00000002\.pt: Adam's averages and SGD's momentum"):
+        train(options, "auto", *more)
+    train(options, "auto", "stages.0.iterations=3")  # as it advises: the old type
+    last = f"stages.0.init={stage(options).last}"
+    train(options, None, *more, "name=other", last)  # and another name
+
+
+def test_what_comes_too_late_is_said_so(photos, tmp_path, capsys):
+    options = experiment("coarse_to_fine", tmp_path / "a", photos, 1)
+    train(options)
+    capsys.readouterr()
+    overrides = ["start=interpolation", "stages.0.ema=0.5", "stages.1.log_every=1", "stages.1.iterations=2"]
+    train(options, "auto", *overrides)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("changed since")]
+    assert lines == [
+        "changed since, too late for this run: start: 'random' → 'interpolation'",
+        "changed since, too late for this run: stages.0.ema: 0.9 → 0.5",
+        "changed since: stages.1.iterations: 1 → 2",
+        "changed since: stages.1.log_every: 5 → 1",
+    ]
+
+
+def test_images_that_were_added_or_exchanged_are_announced(photos, tmp_path, capsys):
+    own = shutil.copytree(photos, tmp_path / "photos")
+    options = experiment("supervised", tmp_path / "a", own, 1)
+    train(options)
+    train(options, "auto", "stages.0.iterations=2")
+    assert "the training images" not in capsys.readouterr().err
+    shutil.copy(own / "a.png", own / "c.png")
+    train(options, "auto", "stages.0.iterations=3")
+    assert "changed since: the training images: 2 → 3\n" in capsys.readouterr().err
+    shutil.copy(own / "b.png", own / "c.png")
+    train(options, "auto", "stages.0.iterations=4")
+    assert "changed since: the training images: others among them\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut short", "one bit"])
+def test_last_weights_of_a_finished_stage_are_made_again_from_its_checkpoint(photos, tmp_path, capsys, damage):
+    straight = experiment("coarse_to_fine", tmp_path / "a", photos, 2)
+    train(straight)
+    options = experiment("coarse_to_fine", tmp_path / "b", photos, 2)
+    shutil.copytree(straight.parent / "runs", options.parent / "runs")
+    shutil.rmtree(stage(options, 1).folder)
+    last = stage(options).last
+    data = bytearray(last.read_bytes())
+    if damage == "deleted":
+        last.unlink()
+    else:
+        data[len(data) // 2] ^= 0x40
+        last.write_bytes(data if damage == "one bit" else data[: len(data) // 2])
+    capsys.readouterr()
+    train(options, "auto")
+    assert f"{last}: missing or damaged; made again from {stage(options).checkpoint(2)}" in capsys.readouterr().err
+    assert read_state(last).keys() == read_state(stage(straight).last).keys()
+    assert differences(straight, options) == []

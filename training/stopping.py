@@ -1,0 +1,74 @@
+"""Signals that stop a training: the iteration is finished and saved first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+import torch
+
+from training.runtime import Runtime
+
+STOP_CHECK = 10
+"""With several processes, iterations between agreeing on whether one of them was told to stop."""
+SAME_PRESS_S = 1.0
+"""Signals that follow the first within this time are the same wish: a key that bounced, a launcher that hands on what
+the terminal has sent to all of its group."""
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; the iteration is finished and saved."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"stopped by signal {signal_number}")
+        self.signal = signal_number
+
+
+class StopSignals:
+    """Within `with`, SIGTERM and SIGINT are noted instead of obeyed; one that comes later does what it always did."""
+
+    def __init__(self, runtime: Runtime):
+        self.runtime = runtime
+        self.received = 0
+        """The signal received by this process, or 0."""
+        self._since = 0.0
+
+    def __enter__(self) -> StopSignals:
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in self._before:
+            signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self.received:
+            self.received, self._since = number, now
+            if self.runtime.is_main:  # not by print: the signal may have come in the middle of one
+                os.write(sys.stderr.fileno(), b"stopping after this iteration; once more to end at once, unsaved\n")
+        elif now - self._since >= SAME_PRESS_S:
+            signal.signal(number, self._before[number])
+            signal.raise_signal(number)
+
+    def ends_waiting(self) -> bool:
+        """Whether to stop waiting for a batch that does not come: one process may leave where it stands.
+
+        Of several processes each would leave at another iteration, and none could save: their launcher ends them.
+        """
+        return bool(self.received) and self.runtime.ranks == 1
+
+    def agreed(self, iteration: int) -> int:
+        """The signal that stops all processes after this iteration, or 0."""
+        if self.runtime.ranks == 1:
+            return self.received
+        if iteration % STOP_CHECK:
+            return 0
+        flag = torch.tensor(self.received, device=self.runtime.device)
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+        return int(flag)
