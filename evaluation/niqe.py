@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
 from data.grey import to_grey
-from data.resize import imresize_float
 from evaluation.metrics import MetricError
 from losses import LossWeightsError
 from models.mat_files import MatFileError, read_variables
@@ -78,12 +79,22 @@ def block_features(y: np.ndarray) -> np.ndarray:
     y = y[:height, :width]
     scales = []
     for factor in (1, 2):
-        image = y.astype(np.float64) if factor == 1 else imresize_float(y, 1 / factor)
+        image = y.astype(np.float64) if factor == 1 else _halved(y)
         side = BLOCK // factor
         normalised = _normalised(image)
         blocks = normalised.reshape(height // BLOCK, side, width // BLOCK, side).swapaxes(1, 2).reshape(-1, side, side)
         scales.append([_features(block) for block in blocks])
     return np.concatenate(scales, axis=1)
+
+
+def _halved(y: np.ndarray) -> np.ndarray:
+    """Half the size by MATLAB's bicubic, of even sides, neither rounded nor clipped: float64."""
+    margin = 16  # beyond its edges MATLAB mirrors the image
+    image = torch.from_numpy(np.pad(y.astype(np.float64), margin, mode="symmetric"))[None, None]
+    size = [side // 2 for side in image.shape[2:]]
+    # antialias selects MATLAB's kernel, a = −0.5 and twice as wide.
+    half = F.interpolate(image, size=size, mode="bicubic", antialias=True)[0, 0].numpy()
+    return half[margin // 2 : -margin // 2, margin // 2 : -margin // 2]
 
 
 def _normalised(image: np.ndarray) -> np.ndarray:

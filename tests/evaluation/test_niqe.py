@@ -9,8 +9,9 @@ import scipy.io
 from scipy.special import gamma
 from skimage import data
 
+from data.resize import imresize
 from evaluation.metrics import MetricError
-from evaluation.niqe import FEATURES, Niqe, block_features
+from evaluation.niqe import FEATURES, Niqe, _halved, block_features
 from losses import LossWeightsError
 
 
@@ -65,6 +66,13 @@ def test_features_of_a_block_by_the_definition():
     found = block_features(y)
     assert found.shape == (1, FEATURES)
     np.testing.assert_allclose(found[0, :18], expected, atol=2e-3)
+
+
+def test_the_second_scale_is_matlabs_half():
+    y = data.camera()[100:292, 200:392]
+    # MATLAB's of 8 bits is rounded after each axis; beside edges ours may leave the range.
+    difference = np.clip(_halved(y), 0, 255) - imresize(y, 0.5)
+    assert difference.shape == (96, 96) and np.abs(difference).max() < 1.2
 
 
 def test_distance_is_mahalanobis_with_the_mean_of_both_covariances(natural):
