@@ -92,6 +92,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
             lpips_weights=options.lpips_weights,
             dists_weights=options.dists_weights,
             vgg16_weights=options.vgg16_weights,
+            niqe_parameters=options.niqe_parameters,
             device=device,
             say=ranks.is_main,
         )

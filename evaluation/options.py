@@ -124,6 +124,8 @@ class EvaluationOptions(Section):
     """DISTS's `weights.pt` (alpha and beta), as its authors publish it; null: the column says that it is missing."""
     vgg16_weights: Path | None = None
     """File with torchvision's `features.N.*` of VGG16, for DISTS; null: found as LPIPS's backbone is."""
+    niqe_parameters: Path | None = None
+    """NIQE's `modelparameters.mat`, as its authors publish it; null: the column says that it is missing."""
     bd: BdOptions | None = None
     """BD-rate and BD-PSNR of every row: `{against: Input}`. Null: none."""
     least_gain: LeastGainOptions | None = None

@@ -18,12 +18,14 @@ from metrics.lpips import SMALLEST as LPIPS_SMALLEST
 from metrics.lpips import Lpips
 from metrics.ms_ssim import SMALLEST as MS_SSIM_SMALLEST
 from metrics.ms_ssim import ms_ssim
+from metrics.niqe import SMALLEST as NIQE_SMALLEST
+from metrics.niqe import Niqe
 from metrics.psnr_b import SMALLEST as BLOCKS_SMALLEST
 from metrics.psnr_b import psnr_b
 from metrics.psnr_ssim import WINDOW, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 
 MeasureName = Literal[
-    "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr_b", "ms_ssim", "lpips", "lpips_unit_range", "dists"
+    "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr_b", "ms_ssim", "lpips", "lpips_unit_range", "dists", "niqe"
 ]
 
 
@@ -58,6 +60,7 @@ MEASURES: dict[str, Measure] = {
         "LPIPS), no border",
     ),
     "dists": Measure("DISTS", 4, False, "DISTS: VGG16, images not resized, no border"),
+    "niqe": Measure("NIQE", 3, False, "NIQE of the restored image alone, blocks of 96×96 pixels"),
 }
 assert tuple(MEASURES) == get_args(MeasureName)
 
@@ -69,17 +72,17 @@ class Measurer:
         wanted: names of measures.
         border: pixels shaved before Y-PSNR and SSIM of Y.
         convention: of these two, a key of `metrics.psnr_ssim.CONVENTIONS`.
-        lpips_weights, dists_weights, vgg16_weights: files of the networks; None: as `losses.backbones.find_weights`.
+        lpips_weights, dists_weights, vgg16_weights, niqe_parameters: files; None: looked for where each metric says.
         say: whether a measure that is left out is named on stderr.
 
     Attributes:
         names: the measures that can be taken here, in the order of `wanted`.
         kinds: for each name, what the figure depends on: its convention and border, or weights given by path.
-        missing: the others: LPIPS and DISTS without their weights, said on stderr in one line each.
+        missing: the others: LPIPS, DISTS and NIQE without their weights, said on stderr in one line each.
 
     Raises:
-        LossWeightsError: `lpips_weights`, `dists_weights` or `vgg16_weights` names a file that is not there or does not
-            fit.
+        LossWeightsError: `lpips_weights`, `dists_weights`, `vgg16_weights` or `niqe_parameters` names a file that is
+            not there or does not fit.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Measurer:
         lpips_weights: Path | None = None,
         dists_weights: Path | None = None,
         vgg16_weights: Path | None = None,
+        niqe_parameters: Path | None = None,
         device: torch.device | str = "cpu",
         say: bool = True,
     ):
@@ -112,6 +116,7 @@ class Measurer:
                 lambda: Dists(dists_weights, vgg16_weights, device),
                 (dists_weights, vgg16_weights),
             ),
+            "niqe": (lambda: _without_original(Niqe(niqe_parameters)), (niqe_parameters,)),
         }
         self.kinds = {name: name for name in wanted}
         self.kinds |= {name: f"{name} {convention} {border}" for name in wanted if name in ("psnr_y", "ssim_y")}
@@ -144,6 +149,10 @@ class Measurer:
         return {kind: self._functions[name](sr, hr, grey) for name, kind in self.kinds.items()}
 
 
+def _without_original(metric: Callable[[np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], float]:
+    return lambda sr, _hr: metric(sr)
+
+
 def smallest_side(wanted: Sequence[MeasureName], border: int) -> int:
     """Pixels that each side of an image must have for every wanted figure."""
     needed = {
@@ -156,5 +165,6 @@ def smallest_side(wanted: Sequence[MeasureName], border: int) -> int:
         "lpips": LPIPS_SMALLEST,
         "lpips_unit_range": LPIPS_SMALLEST,
         "dists": DISTS_SMALLEST,
+        "niqe": NIQE_SMALLEST,
     }
     return max(needed[name] for name in wanted)

@@ -39,7 +39,7 @@ def read_mat(path: Path) -> dict[str, Tensor]:
     if b"MATLAB 7.3" in begin or begin.startswith(b"\x89HDF"):
         return _matconvnet(path)
     if begin.startswith(b"MATLAB 5.0"):
-        return _variables(path)
+        return _convolutions(path)
     raise MatFileError("not a MATLAB file of version 5 or 7.3")
 
 
@@ -50,28 +50,40 @@ def _budget(path: Path) -> int:
 # ------------------------------------------------------------------------------------------------- version 5
 
 
-def _variables(path: Path) -> dict[str, Tensor]:
+def read_variables(path: Path, pattern: str) -> dict[str, np.ndarray]:
+    """The variables of a file of version 5 whose whole names fit a regular expression: arrays of finite real numbers.
+
+    Raises:
+        MatFileError: a damaged file, more than its size allows, or something else than numbers.
+    """
     import scipy.io  # slow to import, and few weight files ask for it
 
     try:
         shapes = {name: shape for name, shape, _ in scipy.io.whosmat(path, appendmat=False)}
+        names = [name for name in shapes if re.fullmatch(pattern, name)]
+        if len(names) > _MOST_LAYERS or 8 * sum(math.prod(shapes[name]) for name in names) > _budget(path):
+            raise MatFileError("claims to hold more than its own size allows")
+        found = scipy.io.loadmat(path, variable_names=names, appendmat=False) if names else {}
+    except MatFileError:
+        raise
     except Exception as error:  # scipy's reader raises what damaged bytes happen to cause
         raise MatFileError(f"damaged ({type(error).__name__})") from None
-    names = [name for name in shapes if re.fullmatch(r"(weights|biases)_conv\d+", name)]
-    if not names or len(names) > _MOST_LAYERS:
-        raise MatFileError("holds no weights_conv1, biases_conv1 and so on, as AR-CNN's release does")
-    if 8 * sum(math.prod(shapes[name]) for name in names) > _budget(path):
-        raise MatFileError("claims to hold more than its own size allows")
-    try:
-        found = scipy.io.loadmat(path, variable_names=names, appendmat=False)
-    except Exception as error:
-        raise MatFileError(f"damaged ({type(error).__name__})") from None
-    state = {}
     for name in names:
-        kind, conv = name.split("_")
         values = found.get(name)
         if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.size == 0:
             raise MatFileError(f"{name} does not hold numbers")
+        if not np.isfinite(values).all():
+            raise MatFileError(f"{name} holds values that are not finite")
+    return {name: found[name] for name in names}
+
+
+def _convolutions(path: Path) -> dict[str, Tensor]:
+    variables = read_variables(path, r"(weights|biases)_conv\d+")
+    if not variables:
+        raise MatFileError("holds no weights_conv1, biases_conv1 and so on, as AR-CNN's release does")
+    state = {}
+    for name, values in variables.items():
+        kind, conv = name.split("_")
         if kind == "biases":
             state[f"{conv}.bias"] = _tensor(values.ravel())
             continue

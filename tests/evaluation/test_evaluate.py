@@ -68,9 +68,9 @@ def restored(monkeypatch):
     """The number of images that networks have restored so far."""
     count, restore = [0], rows_module.restore
 
-    def counting(*arguments):
+    def counting(*arguments, **known):
         count[0] += 1
-        return restore(*arguments)
+        return restore(*arguments, **known)
 
     monkeypatch.setattr(rows_module, "restore", counting)
     return count
