@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -31,10 +32,11 @@ SIDE = 40
 def write_crops(folder: Path, count: int) -> None:
     """`count` PNG files."""
     photo = skimage.data.retina()
+    folder.mkdir()
     rng = np.random.default_rng(0)
     corners = rng.integers(0, [photo.shape[0] - SIDE, photo.shape[1] - SIDE], size=(count, 2))
     for number, (top, left) in enumerate(corners):
-        write_png(folder / f"{number:06d}.png", np.ascontiguousarray(photo[top : top + SIDE, left : left + SIDE]))
+        Image.fromarray(photo[top : top + SIDE, left : left + SIDE]).save(folder / f"{number:06d}.png")
 
 
 def timed(what: str, *command: str) -> None:

@@ -31,7 +31,7 @@ from data.store import SourceImage, StoreError, leaf, read_manifest, source_imag
 from data.store.image_maps import Made, Task, make
 from data.store.lmdb_import import import_lmdb
 from data.store.stamps import Stamps
-from data.store.writer import MapCheck, Preparation, folder_stamps
+from data.store.writer import Kind, MapCheck, Preparation, folder_stamps, writing_to
 from utils.cli import one_line, run
 from utils.cores import usable_cores
 from utils.errors import UserError
@@ -65,21 +65,16 @@ def prepare(
         StoreError: the store holds other images, or the disk is too small for what is missing.
     """
     kinds = [(0, "none"), *((scale, str(parse(spec))) for spec in dict.fromkeys(["none", *specs]))]
-    stamps = Stamps(store)
-
-    def digest(image: SourceImage) -> str:
-        return stamps.source_digest(image, read=verify)
-
     before = folder_stamps(store, kinds)
-    work = Preparation(images, store, kinds, stamps, digest, verify=verify)
+    work = _look(images, store, kinds, verify)
     if work.is_whole:
-        if stamps.changed:
+        if work.stamps.changed:
             with suppress(UserError), locked(store / ".lock", wait=False):
-                stamps.save()
+                work.stamps.save()
         return []
-    with locked(store / ".lock", wait=True):
+    with locked(store / ".lock", wait=True), writing_to(store):
         if folder_stamps(store, kinds) != before:  # another process has prepared them, or some of them, meanwhile
-            work = Preparation(images, store, kinds, stamps, digest, verify=verify)
+            work = _look(images, store, kinds, verify)
         for path in work.damaged if progress else ():
             print(f"{path}: missing, cut short or altered; made again", file=sys.stderr)
         tasks = [Task(*todo, store) for todo in work.todo]
@@ -91,11 +86,17 @@ def prepare(
     return failures
 
 
+def _look(images: list[SourceImage], store: Path, kinds: list[Kind], verify: bool = False) -> Preparation:
+    stamps = Stamps(store)
+    return Preparation(
+        images, store, kinds, stamps, lambda image: stamps.source_digest(image, read=verify), verify=verify
+    )
+
+
 def is_prepared(images: list[SourceImage], store: Path, scale: int, specs: Iterable[str]) -> bool:
     """Whether `prepare` would find nothing to do. Raises StoreError as it does."""
     kinds = [(0, "none"), *((scale, str(parse(spec))) for spec in dict.fromkeys(["none", *specs]))]
-    stamps = Stamps(store)
-    return Preparation(images, store, kinds, stamps, stamps.source_digest).is_whole
+    return _look(images, store, kinds).is_whole
 
 
 def _check_disk(tasks: list[Task]) -> None:

@@ -10,7 +10,7 @@ from data.codecs import parse
 from data.store import SourceImage, leaf
 from data.store.lmdb_pairs import import_pair, pair_keys
 from data.store.stamps import Stamps, digest_of
-from data.store.writer import Kind, Preparation, write_map
+from data.store.writer import Kind, Preparation, write_map, writing_to
 from utils.files import locked, sha256_of
 
 
@@ -25,7 +25,7 @@ def import_lmdb(gt: Path, lq: Path, store: Path, spec: str) -> int:
     """
     kinds: list[Kind] = [(0, "none"), (1, str(parse(spec)))]
     images = [SourceImage(f"{key}.png", gt / "data.mdb") for key in pair_keys(gt, lq)]
-    with locked(store / ".lock", wait=True):
+    with locked(store / ".lock", wait=True), writing_to(store):
         digest = digest_of((sha256_of(gt / "data.mdb") + sha256_of(lq / "data.mdb")).encode())
         work = Preparation(images, store, kinds, Stamps(store), lambda _: digest)
         work.begin()

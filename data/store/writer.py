@@ -12,8 +12,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,15 @@ class Preparation:
                 for name in (_PARTIAL, _JOURNAL):
                     (folder / name).unlink(missing_ok=True)
         self.stamps.save()
+
+
+@contextmanager
+def writing_to(store: Path) -> Iterator[None]:
+    """What the disk refuses while a store is worked on is the user's to mend. Raises StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or store}: cannot be written: {error.strerror or error}") from None
 
 
 def map_key(store: Path, path: Path) -> str:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,31 @@ def test_names_that_are_not_utf8_are_prepared_and_drawn_from(photos, tmp_path):
 def test_a_name_of_the_greatest_length_is_prepared(photos, tmp_path):
     write_png(tmp_path / "hr" / ("n" * 247 + ".png"), photos["coffee"])
     make(tmp_path / "hr")
+
+
+def test_a_disk_that_takes_no_record_is_named(hr, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.Preparation, "note", full)
+        with pytest.raises(StoreError, match="/s: cannot be written: No space left on device"):
+            make(hr)
+    make(hr)
+
+
+def test_who_waited_for_another_does_not_read_everything_again(hr, monkeypatch):
+    """Several processes start together; the first prepares, the others find it done."""
+    inside = prepare_module.locked
+
+    @contextmanager
+    def after_another(*arguments, **more):
+        monkeypatch.setattr(prepare_module, "locked", inside)
+        store = make(hr)
+        monkeypatch.setattr(records, "sha256_of", None)
+        monkeypatch.setattr(prepare_module, "make", None)
+        with inside(store / ".lock", wait=False):
+            yield
+
+    monkeypatch.setattr(prepare_module, "locked", after_another)
+    make(hr)
