@@ -57,7 +57,7 @@ def step(run, weight=1.0):
 
 
 def test_a_step_that_raises_hangs_or_dies_costs_its_row_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.accept.runner.STARTING", 60)
+    monkeypatch.setattr("benchmarks.accept.runner.STARTING", 200)
     steps = [step(_dies), step(_raises), step(_fine)]
     rows, machine = [], {}
     settings = Settings("cpu", GOLDEN, tmp_path / "log.txt")
