@@ -49,20 +49,19 @@ def run_steps(
     """
     end = time.monotonic() + seconds - CLOSING
     earlier: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="accept.") as folder:
-        with closing(_Worker(settings, Path(folder))) as worker:
-            for position, step in enumerate(steps):
-                left = end - time.monotonic()
-                meant = left * step.weight / sum(later.weight for later in steps[position:])
-                if left < 2:
-                    report(Row("all", verdict="not run", note="no time was left", step=step.name))
-                    continue
-                limit = min(left, 2 * meant + (MORE if worker.process is not None else STARTING))
-                started = time.monotonic()
-                for row in worker.run(step, meant, limit, earlier, machine):
-                    row.step, row.seconds = step.name, round(time.monotonic() - started, 2)
-                    earlier.append(row.as_json())
-                    report(row)
+    with tempfile.TemporaryDirectory(prefix="accept.") as folder, closing(_Worker(settings, Path(folder))) as worker:
+        for position, step in enumerate(steps):
+            left = end - time.monotonic()
+            meant = left * step.weight / sum(later.weight for later in steps[position:])
+            if left < 2:
+                report(Row("all", verdict="not run", note="no time was left", step=step.name))
+                continue
+            limit = min(left, 2 * meant + (MORE if worker.process is not None else STARTING))
+            started = time.monotonic()
+            for row in worker.run(step, meant, limit, earlier, machine):
+                row.step, row.seconds = step.name, round(time.monotonic() - started, 2)
+                earlier.append(row.as_json())
+                report(row)
 
 
 class _Worker:

@@ -118,7 +118,7 @@ def test_a_page_that_is_accepted_and_one_that_is_not_finished():
     assert "**Accepted: all 1 checks passed; 1 were not run.**" in page({}, steps, rows, finished=True, command="c")
     assert "Still running" in page({}, steps, rows, finished=False, command="c")
     rows.append(Row("all", {}, "not run", "no time was left", step="_raises"))
-    assert "no time was left for Title of _raises" in page({}, steps, rows, finished=True, command="c")
+    assert "No time was left for Title of _raises." in page({}, steps, rows, finished=True, command="c")
 
 
 @pytest.mark.parametrize(
