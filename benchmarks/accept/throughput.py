@@ -133,7 +133,7 @@ def beside_the_released_way(context: Context) -> Iterator[Row]:
     best: dict[str, tuple[float, str]] = {}
     for row in context.earlier:
         title, _, name = row["case"].partition(": ")
-        if row["step"] == "training" and "images/s" in row["values"] and not WAYS[name].get("compile"):
+        if row["step"] == "training_speed" and "images/s" in row["values"] and not WAYS[name].get("compile"):
             best[title] = max(best.get(title, (0.0, BASE)), (row["values"]["images/s"], name))
     made, longest = workloads(context.shared, context.full), 0.0
     for number, workload in enumerate(made):
