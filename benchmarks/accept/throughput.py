@@ -144,7 +144,7 @@ def _measured(
 
 
 def beside_the_released_way(context: Context) -> Iterator[Row]:
-    """Our fastest way above (but compiled ones), and the released programs' way of the same iteration after it."""
+    """Our fastest way above (compiled ones left out), then the released programs' way of the same iteration."""
     best: dict[str, tuple[float, str]] = {}
     for row in context.earlier:
         title, _, name = row["case"].partition(": ")
