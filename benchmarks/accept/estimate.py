@@ -19,7 +19,7 @@ def schedules(context: Context) -> Iterator[Row]:
     rates: dict[str, dict[str, float]] = {}
     for row in context.earlier:
         title, _, name = row["case"].partition(": ")
-        if row["step"] == "training" and "images/s" in row["values"]:
+        if row["step"] == "training_speed" and "images/s" in row["values"]:
             rates.setdefault(title, {})[name] = row["values"]["images/s"]
     made = {workload.title: workload for workload in workloads(context.shared, context.full)}
     for title, (file, position) in STAGES.items():

@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import platform
-import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -86,36 +84,23 @@ def fresh_runtime(options: RuntimeOptions) -> Runtime:
 
 
 class PeakMemory:
-    """Bytes that a block of work takes at most: allocated on a CUDA device; on the CPU what the process grows by."""
+    """Bytes allocated on a CUDA device at most since it was made; None on a CPU, where a process reuses what it has."""
 
     def __init__(self, device: torch.device):
         self.device = device
         free_memory(device)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-            self.before = 0
-            return
-        with suppress(OSError):  # of a kernel that does not allow it, the highest peak so far stays
-            Path("/proc/self/clear_refs").write_text("5")
-        self.before = _resident("VmRSS")
 
-    def bytes(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        return max(0, _resident("VmHWM") - self.before)
+    def mebibytes(self) -> int | None:
+        """The peak, rounded."""
+        return round(torch.cuda.max_memory_allocated(self.device) / 2**20) if self.device.type == "cuda" else None
 
 
 def free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def _resident(field: str) -> int:
-    try:
-        return 1024 * int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-    except (OSError, TypeError):
-        return 0
 
 
 def per_second(call: Callable[[], object], device: torch.device, seconds: float, warm_up: int = 2) -> float:

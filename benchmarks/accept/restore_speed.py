@@ -34,7 +34,7 @@ def shipped(context: Context) -> Iterator[Row]:
         made = image.shape[0] * image.shape[1] * card.scale**2
         yield Row(f"{card.name}, {precision}", {
             "megapixels/s": made / seconds / 1e6, "of an image of megapixels": made / 1e6, "tiles": restorer.tiles,
-            "peak MiB": round(memory.bytes() / 2**20),
+            "peak MiB": memory.mebibytes(),
         })  # fmt: skip
         free_memory(context.device)
 
@@ -50,7 +50,7 @@ def large_image(context: Context) -> Iterator[Row]:
     made = image.shape[0] * image.shape[1]
     yield Row(f"{DEFAULTS[1]}, {precision}, {image.shape[1]}×{image.shape[0]}", {
         "megapixels": made / 1e6, "seconds": seconds, "megapixels/s": made / seconds / 1e6, "tiles": restorer.tiles,
-        "peak MiB": round(memory.bytes() / 2**20),
+        "peak MiB": memory.mebibytes(),
     })  # fmt: skip
 
 

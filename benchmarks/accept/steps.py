@@ -35,7 +35,7 @@ STEPS = (
          distributed.several_devices),
     Step("throughput", "peaks", "What the device can do", "A matrix product and a copy, in this run.", 1,
          throughput.peaks),
-    Step("throughput", "training", "Training, the papers' own sizes",
+    Step("throughput", "training_speed", "Training, the papers' own sizes",
          "Random images on the device; operations are counted, backward passes among them.", 24, throughput.training),
     Step("throughput", "released_way", "Beside the released programs' way",
          "The same iteration as a plain loop: NCHW, float32, losses read one by one, the non-local operator dense.", 8,

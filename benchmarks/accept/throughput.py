@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import skimage.data
@@ -79,67 +80,82 @@ def training(context: Context) -> Iterator[Row]:
     peak = {row["case"].rpartition(", ")[2]: row["values"]["TFLOP/s"] for row in context.earlier
             if row["step"] == "peaks" and row["case"].startswith("matrix")}  # fmt: skip
     made, ways = workloads(context.shared, context.full), ways_here(context)
-    operations: dict[str, float] = {}
-    base: dict[str, float] = {}
-    cases = [(workload, name) for name in ways for workload in made]
-    slowest: dict[bool, float] = {}
-    for number, (workload, name) in enumerate(cases):
-        compiled = bool(ways[name].get("compile"))
-        case = f"{workload.title}: {name}"
-        # The first compiled one tells how long compiling takes; before it, ten times an eager case is expected.
-        expected = slowest.get(compiled, 10 * slowest.get(False, 0.0) if compiled else 0.0)
-        if expected > context.left():
-            yield Row(case, verdict="not run", note="no time was left")
-            continue
-        start = time.monotonic()
-        try:
-            if workload.title not in operations:
-                counted = 1e9 * GFLOPS[workload.title] if context.full else workload.operations()
-                operations[workload.title] = counted
-            seconds = max(0.2, 0.3 * context.left() / (len(cases) - number))
-            rate, memory = _measured(workload, ways[name], context.device, seconds)
-        except Exception as error:  # one way that cannot be (a compiler, memory) is not the end of the others
-            yield Row(case, verdict="failed", note=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
-            continue
-        finally:
-            free_memory(context.device)
-            if compiled:
+    first: dict[str, _First] = {}
+    for number, (name, way) in enumerate(ways.items()):
+        unrun, compiling = [], 0.0
+        for place, workload in enumerate(made):
+            title = workload.title
+            # The first compiled one tells how long that takes; until then, ten times as long as eager ones is expected.
+            expected = first[title].seconds if title in first else 0.0
+            if way.get("compile"):
+                expected = compiling or 10 * expected
+            if expected > context.left():
+                unrun.append(title)
+                continue
+            start = time.monotonic()
+            try:
+                measurements = (len(ways) - number) * len(made) - place
+                rate, memory = _measured(workload, way, context.device, max(0.2, 0.3 * context.left() / measurements))
+                if title not in first:
+                    operations = 1e9 * GFLOPS[title] if context.full else workload.operations()
+                    estimate = round(workload.estimated_bytes() / 2**20)
+                    first[title] = _First(operations, estimate, rate, time.monotonic() - start)
+            except Exception as error:  # one way that cannot be (a compiler, memory) is not the end of the others
+                note = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                yield Row(f"{title}: {name}", verdict="failed", note=note)
+                continue
+            finally:
+                free_memory(context.device)
+            if way.get("compile"):
                 torch.compiler.reset()
-        slowest[compiled] = max(slowest.get(compiled, 0.0), time.monotonic() - start)
-        if name == BASE:
-            base[workload.title] = rate
-        speed = operations[workload.title] * rate / 1e12
-        kind = ways[name].get("precision", "TF32" if ways[name].get("tf32") else "fp32")
-        yield Row(case, {
-            "images/s": rate * workload.stage.batch_size,
-            "to eager fp32": rate / base[workload.title] if workload.title in base else None,
-            "TFLOP/s": speed,
-            "of the peak, %": 100 * speed / peak[kind] if kind in peak else None,
-            "peak MiB": round(memory / 2**20),
-            "estimated MiB": round(workload.estimated_bytes() / 2**20),
-        })  # fmt: skip
+                compiling = max(compiling, time.monotonic() - start)
+            speed = first[title].operations * rate / 1e12
+            kind = way.get("precision", "TF32" if way.get("tf32") else "fp32")
+            yield Row(f"{title}: {name}", {
+                "images/s": rate * workload.stage.batch_size,
+                "to eager fp32": rate / first[title].rate,
+                "TFLOP/s": speed,
+                "of the peak, %": 100 * speed / peak[kind] if kind in peak else None,
+                "peak MiB": memory,
+                "estimated MiB": first[title].estimate,
+            })  # fmt: skip
+        if unrun:
+            yield Row(name, verdict="not run", note=f"no time was left for {'; '.join(unrun)}")
 
 
-def _measured(workload: Workload, way: dict[str, Any], device: torch.device, seconds: float) -> tuple[float, int]:
-    """Iterations a second, and peak bytes."""
+@dataclass(frozen=True)
+class _First:
+    """What the first way, eager float32, found of a workload."""
+
+    operations: float
+    estimate: int
+    rate: float
+    seconds: float
+
+
+def _measured(
+    workload: Workload, way: dict[str, Any], device: torch.device, seconds: float
+) -> tuple[float, int | None]:
+    """Iterations a second, and peak memory in MiB."""
     memory = PeakMemory(device)
     recipe, batch = workload.make(fresh_runtime(eager(device, **way)))
     rate = per_second(lambda: recipe.iteration([batch]), device, seconds)
-    return rate, memory.bytes()
+    return rate, memory.mebibytes()
 
 
 def beside_the_released_way(context: Context) -> Iterator[Row]:
-    """Our fastest way above (but compiled ones), and the released programs' way of the same iteration, by turns."""
+    """Our fastest way above (compiled ones left out), then the released programs' way of the same iteration."""
     best: dict[str, tuple[float, str]] = {}
     for row in context.earlier:
         title, _, name = row["case"].partition(": ")
-        if row["step"] == "training" and "images/s" in row["values"] and not WAYS[name].get("compile"):
+        if row["step"] == "training_speed" and "images/s" in row["values"] and not WAYS[name].get("compile"):
             best[title] = max(best.get(title, (0.0, BASE)), (row["values"]["images/s"], name))
     made, longest = workloads(context.shared, context.full), 0.0
     for number, workload in enumerate(made):
         if longest > context.left():
-            yield Row(workload.title, verdict="not run", note="no time was left")
-            continue
+            rest = "; ".join(later.title for later in made[number:])
+            yield Row("the rest", verdict="not run", note=f"no time was left for {rest}")
+            return
         start = time.monotonic()
         name = best.get(workload.title, (0.0, BASE))[1]
         seconds = max(0.3, 0.3 * context.left() / (len(made) - number))
@@ -147,12 +163,12 @@ def beside_the_released_way(context: Context) -> Iterator[Row]:
         free_memory(context.device)
         peak = PeakMemory(context.device)
         theirs = per_second(released_way(workload, context.device), context.device, seconds, warm_up=1)
-        their_memory = peak.bytes()
+        their_memory = peak.mebibytes()
         free_memory(context.device)
         batch = workload.stage.batch_size
         yield Row(workload.title, {
             "ours, images/s": ours * batch, "way": name, "as released, images/s": theirs * batch,
-            "ratio": ours / theirs, "MiB": round(memory / 2**20), "as released, MiB": round(their_memory / 2**20),
+            "ratio": ours / theirs, "MiB": memory, "as released, MiB": their_memory,
         })  # fmt: skip
         longest = max(longest, time.monotonic() - start)
 
@@ -168,6 +184,9 @@ def loader_wait(context: Context) -> Iterator[Row]:
         if workload.title in ("CISRNet ×2, coarse", "RRDBNet")
     ]
     for number, workload in enumerate(chosen):
+        if context.left() < number * context.seconds / 3:
+            yield Row(workload.title, verdict="not run", note="no time was left")
+            return
         train = workload.options.data.train.model_copy(
             update={"hr": photos, "prepared": context.folder / "store", "compressions": ("jpeg10",)}
         )
@@ -181,11 +200,10 @@ def loader_wait(context: Context) -> Iterator[Row]:
         runtime = fresh_runtime(runtime_options)
         trainer = Trainer(options, 0, starting_generator(options), dataset, RunFolder(context.folder / "run"), runtime)
         batches, waited = trainer.batches(), 0.0
-        for _ in range(3):
-            trainer.iterate([next(batches)])
+        trainer.iterate([next(batches)])
         synchronize(context.device)
         start, iterations = time.perf_counter(), 0
-        while iterations < 5 or time.perf_counter() - start < context.left() / (2 * (len(chosen) - number)):
+        while iterations < 2 or time.perf_counter() - start < context.left() / (2 * (len(chosen) - number)):
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked

@@ -81,7 +81,8 @@ def compiled_training(context: Context) -> Iterator[Row]:
     everything = {"compile": "true", "precision": "bf16", "channels_last": "true"}
     variants = {"compile": {"compile": "true"}, **({"all together": everything} if context.cuda else {})}
     for recipe in soak.EXPERIMENTS if context.cuda else ["supervised"]:
-        if context.left() < 0:
+        # Compiling takes longer than it takes to import torch.
+        if context.left() < 2 * context.starting:
             yield Row(recipe, verdict="not run", note="no time was left")
             continue
         reference = _mean_loss(context, recipe, 0, {})
@@ -201,7 +202,7 @@ def faults(context: Context) -> Iterator[Row]:
     """What a user meets when the loss is not finite, or memory is not enough: one line that helps."""
     spoilt = "stages.0.optimizer={type: sgd, lr: 1e30}"
     said = _fault(_trainer(_options(context, "supervised", "nan", spoilt, "stages.0.clip_grad_norm=null")))
-    yield judged("a loss that is not finite", {"said": said[:160]}, "not finite at iteration" in said, "stops, says so")
+    yield judged("a loss that is not finite", {"said": said[:220]}, "not finite at iteration" in said, "stops, says so")
     options = _options(
         context, "supervised", "memory", "stages.0.batch_size=256", "data.train.patch_size=40", iterations=2
     )
@@ -210,7 +211,7 @@ def faults(context: Context) -> Iterator[Row]:
         said = _fault(trainer)
     free_memory(context.device)
     helps = "out of memory; raise accumulate" in said
-    yield judged("too little memory", {"said": said[:160]}, helps, "says what to lower")
+    yield judged("too little memory", {"said": said[:220]}, helps, "says what to lower")
 
 
 def _fault(trainer: Trainer) -> str:

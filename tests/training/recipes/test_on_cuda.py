@@ -51,7 +51,7 @@ def cases():
             yield pytest.param(options.generator, stage, id=f"gpu/{path.stem}{number}")
 
 
-@pytest.mark.parametrize(("generator_options", "stage"), cases())
+@pytest.mark.parametrize(("generator_options", "stage"), list(cases()))
 def test_forward_and_losses_stay_on_the_device(fake_cuda, generator_options, stage):
     with fake_cuda():
         with torch.device("cuda"):
