@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from data.grey import to_grey
+from evaluation.averages import averages
 from evaluation.evaluate import evaluate
 from evaluation.options import EvaluationOptions
 from evaluation.report.page import make_page
@@ -60,6 +61,12 @@ def test_each_row_says_what_it_can(data, capsys):
     # The network for quality 10 has no other quality, and none of a chain's.
     assert counts == {("Input", "grey"): 6, ("Copy", "grey"): 6, ("Per quality", "grey"): 3, ("Input", "small"): 3,
                       ("Copy", "small"): 3}  # fmt: skip
+    average = averages(evaluation, given)
+    places = {
+        name: set(average[(average["model"] == name) & (average["dataset"] == "grey")]["compression"])
+        for name in ("Input", "Per quality")
+    }
+    assert places == {"Input": {"jpeg10", "jpeg40", "mean"}, "Per quality": {"jpeg10"}}
     by_model = {name: [s.scores for s in evaluation.scores if s.model == name] for name in ("Input", "Copy")}
     assert by_model["Input"] == by_model["Copy"]
     text = write_tables(evaluation, given)

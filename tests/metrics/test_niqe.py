@@ -72,7 +72,7 @@ def test_the_second_scale_is_matlabs_half():
     y = data.camera()[100:292, 200:392]
     # MATLAB's of 8 bits is rounded after each axis; beside edges ours may leave the range.
     difference = np.clip(_halved(y), 0, 255) - imresize(y, 0.5)
-    assert difference.shape == (96, 96) and np.abs(difference).max() < 1.2
+    assert difference.shape == (96, 96) and np.abs(difference).max() < 1.5 and np.abs(difference).mean() < 0.4
 
 
 def test_distance_is_mahalanobis_with_the_mean_of_both_covariances(natural):
