@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from data.packed import IMAGES
 from data.resize import imresize
 from data.store import SourceImage, source_images
 from utils.cli import run
+from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.files import check_new, write_atomically
 from utils.images import image_size, read_image
@@ -114,7 +114,7 @@ def _encoded(photos: Sequence[Photo], shrink: float, pixels: float, quality: int
         image, scale = read_image(photo.image.path), photo.scale(shrink, pixels)
         return jpeg_444(imresize(image, scale) if scale < 1 else image, quality)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         bar = tqdm(pool.map(encode, photos), total=len(photos), desc="packing", unit="image", disable=None, leave=False)
         return list(bar)
 

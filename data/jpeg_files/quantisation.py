@@ -33,7 +33,7 @@ def steps_in_file(data: bytes) -> Steps:
 def steps_of(codec: Codec) -> Steps:
     """Return the mean steps of what `codec` (one quality, no range) encodes last; `UNKNOWN` if that is no JPEG."""
     if isinstance(codec, Chain):
-        return steps_of(codec.codecs[-1])
+        return steps_of(codec.steps[-1])
     if not isinstance(codec, Jpeg):
         return UNKNOWN
     return steps_in_file(codec.encode(np.zeros((16, 16, 3), np.uint8)))  # the tables do not depend on the image

@@ -337,7 +337,7 @@ def test_an_output_that_cannot_be_written_is_known_before_any_work(tree, tmp_pat
 
 
 def test_a_disk_that_fills_up_is_noticed_before_each_photo(tree, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("shutil.disk_usage", lambda _: argparse.Namespace(free=100))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: argparse.Namespace(free=10))
     monkeypatch.setattr(Restorer, "__call__", lambda *_: pytest.fail("a photo was restored"))
     assert run(tree / "a.jpg", "--output", tmp_path / "out", "--weights", QE) == 1
     assert "a.png: cannot be written: 0.0 MB are free" in capsys.readouterr().err
@@ -350,7 +350,7 @@ def test_what_was_passed_over_and_what_was_left_out_is_said(tree, tmp_path, phot
     scandir = os.scandir
 
     def refusing(path):
-        if "closed" in Path(path).name:
+        if not isinstance(path, int) and "closed" in Path(path).name:
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 

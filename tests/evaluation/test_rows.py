@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from evaluation.averages import averages
 
 from data.grey import to_grey
-from evaluation.averages import averages
 from evaluation.evaluate import evaluate
 from evaluation.options import EvaluationOptions
 from evaluation.report.page import make_page

@@ -32,7 +32,7 @@ from utils.files import write_atomically
 from utils.images.deep_samples import SampleError, sample_depth, sixteen_bits
 from utils.images.jpeg_structure import is_cut
 from utils.images.optional_formats import missing_plugin, readable
-from utils.images.png_chunks import exif_of, png_chunks, profile_of, stream_is_whole, without_texts, xmp_of
+from utils.images.png_chunks import chunks_of, exif_of, profile_of, stream_is_whole, without_texts, xmp_of
 
 MAX_PIXELS = 200_000_000
 MAX_SIDE = 1_000_000
@@ -146,7 +146,7 @@ def open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, .
 
     The image's `info` has `exif`, `xmp` and `icc_profile` where they are there, wherever in the file they lie.
     """
-    chunks = png_chunks(file)
+    chunks = chunks_of(file)
     with _pillows_limit_lifted():
         try:
             image = Image.open(file if chunks is None else without_texts(file, chunks), formats=formats)
@@ -198,7 +198,7 @@ def load_whole(image: Image.Image, file: BinaryIO) -> None:
         image.load()
     if image.format in ("JPEG", "MPO") and is_cut(file, image):
         raise ImageError("damaged or cut short (its scan ends before the image does): copy or make it again")
-    if image.format == "PNG" and (chunks := png_chunks(file)) is not None:
+    if image.format == "PNG" and (chunks := chunks_of(file)) is not None:
         last = image.crop((0, image.height - 1, image.width, image.height))
         # What the stream lacks is left 0.
         if (chunks.interlaced or not np.asarray(last).any()) and not stream_is_whole(file, chunks):

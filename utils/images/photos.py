@@ -39,7 +39,7 @@ from utils.images import (
 from utils.images.deep_samples import SampleError, sample_depth, sixteen_bits
 from utils.images.exif import ExifError, lasting_exif
 from utils.images.nclx import nclx_of
-from utils.images.png_chunks import colour_chunks, png_chunks
+from utils.images.png_chunks import chunks_of, colour_chunks
 from utils.images.xmp import lasting_xmp
 
 _BAND = 1 << 22  # pixels converted at a time
@@ -166,7 +166,7 @@ def _lasting_xmp(image: Image.Image, notes: list[str]) -> bytes | None:
 
 
 def _colours(image: Image.Image, file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:
-    if image.format == "PNG" and (chunks := png_chunks(file)) is not None:
+    if image.format == "PNG" and (chunks := chunks_of(file)) is not None:
         return colour_chunks(file, chunks)
     found = nclx_of(file) if image.format in ("AVIF", "HEIF") else None
     if found is None or all(value in like for value, like in zip(found, _LIKE_SRGB)) or max(found) > 255:

@@ -65,7 +65,7 @@ class PngChunks:
         return self.raw_bytes() <= _RATIO * (self.data_bytes() + 8)
 
 
-def png_chunks(file: BinaryIO) -> PngChunks | None:
+def chunks_of(file: BinaryIO) -> PngChunks | None:
     """Walk over the chunks of a file; None if it is no PNG. The file's position is kept, its data is not checked."""
     start = file.tell()
     size = file.seek(0, 2)

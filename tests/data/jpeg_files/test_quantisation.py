@@ -23,7 +23,7 @@ def test_steps_are_the_standard_tables_scaled(quality: int) -> None:
 
 
 def test_a_spec_has_the_steps_of_its_files() -> None:
-    for spec in ("jpeg30", "jpeg30:444", "webp50>jpeg30", "jpeg90>jpeg30:422"):
+    for spec in ("jpeg30", "jpeg30:444", "webp50>jpeg30", "jpeg90>jpeg30:422", "jpeg80>shift4,4>jpeg30"):
         assert steps_of(parse(spec)) == steps_in_file(encode(PHOTO, spec)) == steps_of(parse("jpeg30"))
 
 

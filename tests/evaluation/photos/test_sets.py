@@ -59,18 +59,19 @@ def test_photos_are_restored_and_shown_side_by_side(photos, photo_folder, tmp_pa
 
 
 def test_photos_beyond_memory_go_through_in_tiles(photos, photo_folder, tmp_path, capsys, monkeypatch):
-    sizes = {"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1, "fine_groups": 0}
-    run = options(tmp_path, photo_folder, [BICUBIC, {"name": "CISRNet", "generator": sizes}])
+    sizes = {"num_feat": 8, "reduction": 4, "arm_groups": 1, "rem_groups": 1, "blocks": 1, "steps": 1}
+    generator = {"type": "cisr_psi", "scale": 2, **sizes}
+    run = options(tmp_path, photo_folder, [BICUBIC, {"name": "CISR-PSI", "generator": generator}])
     restore_photos(run)
     assert "note:" not in capsys.readouterr().err
     whole = {path: read_image(path) for path in (tmp_path / "run/images").rglob("*.png")}
     monkeypatch.setattr("inference.restorer.available_bytes", lambda: 1 << 20)
     restore_photos(run)
     tiled = "restored in 9 tiles by a network that looks at the whole image: seams may show"
-    assert f"note: {photo_folder}/coffee.png: CISRNet: {tiled}" in capsys.readouterr().err
+    assert f"note: {photo_folder}/coffee.png: CISR-PSI: {tiled}" in capsys.readouterr().err
     for path, image in whole.items():
         # Bicubic sees a few pixels only; the network's weights are random, new each time.
-        assert path.parts[-3] == "CISRNet" or np.array_equal(read_image(path), image)
+        assert path.parts[-3] == "CISR-PSI" or np.array_equal(read_image(path), image)
 
 
 def test_long_sets_go_over_pages_and_old_pages_do_not_stay(photos, tmp_path):

@@ -217,8 +217,8 @@ def two_iterations(runtime, rank=0, ranks=1):
 
 PROCESS = """
 import sys, torch
-sys.path.insert(0, "tests/training")
-from test_adversarial_training import two_iterations
+sys.path.insert(0, "tests/training/recipes")
+from test_adversarial import two_iterations
 from training.runtime import RuntimeOptions
 from training.runtime import Runtime
 runtime = Runtime(RuntimeOptions(device="cpu"))

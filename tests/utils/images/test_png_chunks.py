@@ -17,7 +17,6 @@ from utils.images.png_chunks import (
     SIGNATURE,
     chunk,
     exif_of,
-    png_chunks,
     profile_of,
     stream_is_whole,
     without_texts,
@@ -109,7 +108,7 @@ def test_long_texts_and_profiles_do_not_keep_a_file_from_being_read(name):
     }[name]
     file = png(30, 20, 8, 0, zlib.compress(ROWS), chunk(name, data))
     np.testing.assert_array_equal(decode_image(file, "long")[..., 0], GREY)
-    chunks = png_chunks(io.BytesIO(file))
+    chunks = chunks_of(io.BytesIO(file))
     assert xmp_of(io.BytesIO(file), chunks) == (long if name == b"iTXt" else None)
     assert profile_of(io.BytesIO(file), chunks) == (long if name == b"iCCP" else None)
 
@@ -123,7 +122,7 @@ def test_a_bomb_in_a_text_is_not_inflated_beyond_the_limit(monkeypatch):
         np.testing.assert_array_equal(decode_image(file, "bomb")[..., 0], GREY)
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
         tracemalloc.stop()
-        assert (xmp_of(io.BytesIO(file), png_chunks(io.BytesIO(file))) is not None) == kept
+        assert (xmp_of(io.BytesIO(file), chunks_of(io.BytesIO(file))) is not None) == kept
 
 
 def test_exif_is_found_before_and_behind_the_pixels_and_in_the_text_of_older_programs():
@@ -138,7 +137,7 @@ def test_exif_is_found_before_and_behind_the_pixels_and_in_the_text_of_older_pro
         (chunk(b"tEXt", b"Raw profile type APP1\0" + text.encode()), b""),
     ):
         file = png(30, 20, 8, 0, zlib.compress(ROWS), before, behind)
-        assert exif_of(io.BytesIO(file), png_chunks(io.BytesIO(file))) == block
+        assert exif_of(io.BytesIO(file), chunks_of(io.BytesIO(file))) == block
         np.testing.assert_array_equal(decode_image(file, "turned")[..., 0], np.rot90(GREY, -1))
 
 
@@ -147,8 +146,8 @@ def test_without_texts_is_the_file_without_them():
     texts = [chunk(b"tEXt", b"a\0" + bytes([n])) for n in range(3)]
     full = png(30, 20, 8, 0, zlib.compress(ROWS), texts[0] + texts[1], texts[2])
     file = io.BytesIO(full)
-    assert without_texts(file, png_chunks(file)).read() == plain
-    assert without_texts(io.BytesIO(plain), png_chunks(io.BytesIO(plain))).read() == plain
+    assert without_texts(file, chunks_of(file)).read() == plain
+    assert without_texts(io.BytesIO(plain), chunks_of(io.BytesIO(plain))).read() == plain
 
 
 @settings(max_examples=100, deadline=None)
@@ -158,7 +157,7 @@ def test_any_damage_is_walked_over(data):
     for _ in range(data.draw(st.integers(0, 5))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     file = io.BytesIO(whole[: data.draw(st.integers(0, len(whole)))])
-    chunks = png_chunks(file)
+    chunks = chunks_of(file)
     if chunks is None:
         return
     assert all(place >= 0 and place + length <= file.seek(0, 2) for _, place, length in chunks.places)
