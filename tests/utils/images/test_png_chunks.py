@@ -16,6 +16,7 @@ from utils.images import ImageError, decode_image, image_size, read_image
 from utils.images.png_chunks import (
     SIGNATURE,
     chunk,
+    chunks_of,
     exif_of,
     profile_of,
     stream_is_whole,
