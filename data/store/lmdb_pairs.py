@@ -18,7 +18,7 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.images import MAX_PIXELS, ImageError, decode_image
-from utils.images.png_chunks import png_chunks
+from utils.images.png_chunks import chunks_of
 
 _META_LINE = re.compile(r"(?P<key>.+) \((?P<height>\d{1,6}), ?(?P<width>\d{1,6}), ?(?P<channels>\d)\) \d+")
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,200}")  # keys become file names
@@ -157,7 +157,7 @@ def _compare(first, second, only_first: str, only_second: str) -> None:
 
 
 def _decode(folder: Path, key: str, value: bytes, size: Size) -> np.ndarray:
-    chunks = png_chunks(io.BytesIO(value))
+    chunks = chunks_of(io.BytesIO(value))
     if chunks is not None and chunks.width * chunks.height != size[0] * size[1]:  # before it takes memory
         held = _by((chunks.height, chunks.width))
         raise LmdbError(f"{folder}: key {key!r} holds {held} pixels, but meta_info.txt says {_by(size)}")
