@@ -238,7 +238,7 @@ def test_two_processes_take_the_means_of_both(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     got = torch.load(tmp_path / "result", weights_only=True)
-    torch.testing.assert_close(got, two_iterations(CpuRuntime()), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(got, two_iterations(CpuRuntime()), rtol=1e-5, atol=5e-6)
 
 
 def train(options, *overrides):

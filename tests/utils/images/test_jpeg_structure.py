@@ -37,7 +37,7 @@ def test_whole_files_are_read_and_cut_ones_refused(kind, mode):
         whole = jpeg(pixels, mode, **KINDS[kind])
         assert decode_image(whole, "whole").shape == PHOTO.shape
         start = whole.index(b"\xff\xda") + 20
-        for part in (0.1, 0.6, 0.85):
+        for part in (0.2, 0.6, 0.85):  # inside scans: a cut between two of them cannot be told
             cut = whole[: start + int((len(whole) - start) * part)]
             cut = cut[:-1] if cut.endswith(b"\xff") else cut
             with pytest.raises(ImageError, match=r"cut\.jpg: damaged or cut short"):
