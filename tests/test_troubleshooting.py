@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("data", "evaluation", "losses", "models", "training", "utils")
+FOLDERS = ("commands", "data", "evaluation", "inference", "losses", "metrics", "models", "training", "utils")
 
 
 def texts():
