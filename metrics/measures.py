@@ -102,7 +102,7 @@ class Measurer:
             "psnr_b": lambda sr, hr, grey: psnr_b(sr, hr, "grey" if grey else "matlab"),
             "ms_ssim": lambda sr, hr, _: ms_ssim(sr, hr),
         }
-        learnt = {
+        learnt: dict[MeasureName, tuple[Callable[[], Lpips | Dists], tuple[Path | None, ...]]] = {
             "lpips": (lambda: Lpips(weights=lpips_weights, device=device), (lpips_weights,)),
             "lpips_unit_range": (
                 lambda: Lpips(range="unit_range", weights=lpips_weights, device=device),
@@ -113,7 +113,7 @@ class Measurer:
                 (dists_weights, vgg16_weights),
             ),
         }
-        self.kinds = {name: name for name in wanted}
+        self.kinds: dict[MeasureName, str] = {name: name for name in wanted}
         self.kinds |= {name: f"{name} {convention} {border}" for name in wanted if name in ("psnr_y", "ssim_y")}
         said: set[str] = set()
         for name in wanted:
@@ -146,7 +146,7 @@ class Measurer:
 
 def smallest_side(wanted: Sequence[MeasureName], border: int) -> int:
     """Pixels that each side of an image must have for every wanted figure."""
-    needed = {
+    needed: dict[MeasureName, int] = {
         "psnr_y": 1 + 2 * border,
         "ssim_y": WINDOW + 2 * border,
         "psnr_rgb": 1,
