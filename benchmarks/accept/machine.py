@@ -113,9 +113,10 @@ def free_memory(device: torch.device) -> None:
 
 def _resident(field: str) -> int:
     try:
-        return 1024 * int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-    except (OSError, TypeError):
+        found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
         return 0
+    return 0 if found is None else 1024 * int(found[1])
 
 
 def per_second(call: Callable[[], object], device: torch.device, seconds: float, warm_up: int = 2) -> float:
