@@ -76,7 +76,7 @@ def _working_in(dtype: torch.dtype) -> Iterator[None]:
     before, to_float = torch.get_default_dtype(), Tensor.float
     torch.set_default_dtype(dtype)
     if dtype == torch.float64:
-        Tensor.float = Tensor.double  # type: ignore[assignment, method-assign]  # put back below
+        Tensor.float = Tensor.double  # type: ignore[method-assign]  # put back below
     try:
         yield
     finally:
