@@ -21,13 +21,14 @@ from skimage import data
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models import build_generator, count_parameters
+from models import CISRPSI, build_generator, count_parameters
 
 WIDTH, HEIGHT, SCALE = 1024, 768, 2
 
 
 def main() -> None:
     model = build_generator({"type": "cisr_psi", "scale": SCALE}).eval()
+    assert isinstance(model, CISRPSI)
     buffer = io.BytesIO()
     Image.fromarray(data.astronaut()).resize((WIDTH, HEIGHT)).save(buffer, "JPEG", quality=10)
     with Image.open(buffer) as image:

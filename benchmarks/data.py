@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,14 +56,16 @@ class PngPatches(torch.utils.data.Dataset):
         u = sample_generator(0, k).random(3)
         lr = cv2.imread(str(self.folder / MIXTURE[int(u[0] * len(MIXTURE))] / f"{name}.png"))
         hr = cv2.imread(str(self.folder / "hr" / f"{name}.png"))
+        assert lr is not None and hr is not None
         y, x = (int(v * (n - SIDE + 1)) for v, n in zip(u[1:], lr.shape))
         lr, hr = lr[y : y + SIDE, x : x + SIDE], hr[y * 2 : (y + SIDE) * 2, x * 2 : (x + SIDE) * 2]
-        return tuple(torch.from_numpy(np.ascontiguousarray(image[::-1, ::-1])) for image in (lr, hr))
+        small, large = (torch.from_numpy(np.ascontiguousarray(image[::-1, ::-1])) for image in (lr, hr))
+        return small, large
 
 
-def dataset(hr: Path, store: Path, **options) -> PatchDataset:
+def dataset(hr: Path, store: Path, **more: Any) -> PatchDataset:
     """Our data set over `hr`, prepared where it is not yet."""
-    values = {"hr": str(hr), "prepared": str(store), "patch_size": SIDE, "workers": 1, **options}
+    values = {"hr": str(hr), "prepared": str(store), "patch_size": SIDE, "workers": 1, **more}
     options = validate(values, TrainDataOptions, "benchmark")
     prepare_for(options, SCALE)
     return PatchDataset(options, SCALE, 0)

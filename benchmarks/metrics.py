@@ -30,7 +30,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     pairs = photographs()
-    matlab, edsr = ([[luma(image, name) for image in pair] for pair in pairs] for name in ("matlab", "edsr"))
+    matlab: list[Pair] = [[luma(image, "matlab") for image in pair] for pair in pairs]
+    edsr: list[Pair] = [[luma(image, "edsr") for image in pair] for pair in pairs]
     print(f"{len(pairs)} pairs of {WIDTH}x{HEIGHT}, {rounds} rounds, one thread, medians in ms")
     print(f"{'':28}{'ours':>8}{'scikit-image':>14}{'ratio':>8}{'deviation':>11}")
     for name, ours, its, inputs in (
@@ -65,7 +66,7 @@ def race(
 
 def photographs() -> list[Pair]:
     """Return pairs of uint8 HWC RGB: photographs mirrored or cropped to size, and what JPEG left of them."""
-    pairs = []
+    pairs: list[Pair] = []
     for photo, quality in (
         (data.astronaut(), 10),
         (data.coffee(), 20),
@@ -76,7 +77,9 @@ def photographs() -> list[Pair]:
         image = np.ascontiguousarray(np.pad(photo, [*missing, (0, 0)], mode="symmetric")[:HEIGHT, :WIDTH])
         # cv2 takes the channels for BGR; as noise of a metric's pair that is as good.
         coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        pairs.append((image, cv2.imdecode(coded, cv2.IMREAD_COLOR)))
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        pairs.append((image, decoded))
     return pairs
 
 

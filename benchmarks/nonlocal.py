@@ -42,7 +42,7 @@ class DensePrior(NonLocalPrior):
         mask = F.avg_pool2d(1 - block_artefacts(z, guide), 3, stride=1).flatten(2)
         if self.mask == "clamped":
             mask = mask.clamp(min=0)
-        size, dtype = z.shape[-2:], self.bandwidth[0].weight.dtype
+        size, dtype = z.shape[-2:], next(self.parameters()).dtype
         patches = F.unfold(guide.to(dtype), 3)
         eta = self.bandwidth(patches.unsqueeze(-1)).squeeze(-1).transpose(1, 2)
         rows = patches.transpose(1, 2)
@@ -115,14 +115,16 @@ def accuracy(_: int, batch: int) -> None:
 def forward(runs: int, batch: int) -> None:
     lr = images(batch)[0] / 255
     with torch.inference_mode():
-        calls = {kind: partial(network(kind).eval(), lr) for kind in ("dense", "fused")}
+        calls: dict[str, Callable[[], object]] = {
+            kind: partial(network(kind).eval(), lr) for kind in ("dense", "fused")
+        }
         compare("whole forward, full ×2", calls, runs)
 
 
 def training(runs: int, batch: int) -> None:
     lr = images(batch)[0] / 255
     clean, hr = lr, bicubic_up(lr, SCALE)  # time does not depend on the targets
-    calls = {}
+    calls: dict[str, Callable[[], object]] = {}
     for kind in ("dense", "fused"):
         model = network(kind).train()
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -198,6 +200,7 @@ def prior(kind: str) -> NonLocalPrior:
 def network(kind: str) -> CISRPSI:
     torch.manual_seed(0)
     model = build_generator({"type": "cisr_psi", "scale": SCALE})
+    assert isinstance(model, CISRPSI)
     if kind == "dense":
         for module in (model.arm, model.rem):
             dense = DensePrior()

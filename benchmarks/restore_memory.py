@@ -24,7 +24,9 @@ FULL = ["rrdbnet 1", "rrdbnet 2", "rrdbnet 4", "cisrnet 2", "cisrnet 4", "cisr_p
 
 def largest_resident_mib() -> float:
     # Not getrusage: its figure starts at what the process was forked from.
-    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 def in_a_fresh_process(*arguments: object) -> list[float]:

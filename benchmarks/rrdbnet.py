@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +24,15 @@ from torch import Tensor, nn
 from losses import PixelLoss, PixelLossOptions
 from models import build_generator
 
-SIZES = {"type": "rrdbnet", "scale": 1, "num_feat": 32, "num_block": 8, "num_grow_ch": 16}
+SIZES: dict[str, Any] = {"type": "rrdbnet", "scale": 1, "num_feat": 32, "num_block": 8, "num_grow_ch": 16}
 
 
 class PlainDenseBlock(nn.Module):
     def __init__(self, feat: int, grow: int):
         super().__init__()
-        for k in range(5):
-            self.add_module(f"conv{k + 1}", nn.Conv2d(feat + k * grow, grow if k < 4 else feat, 3, 1, 1))
+        self.conv1, self.conv2, self.conv3, self.conv4, self.conv5 = (
+            nn.Conv2d(feat + k * grow, grow if k < 4 else feat, 3, 1, 1) for k in range(5)
+        )
         self.lrelu = nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,8 +107,9 @@ def peak_memory(name: str, batch: int, patch: int) -> float:
 
 def largest_resident_kib() -> int:
     # Not getrusage: its figure starts at what the process was forked from.
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1])
 
 
 def main() -> None:

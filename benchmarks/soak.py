@@ -109,7 +109,7 @@ def experiment(recipe: str, folder: Path, photos: Path, iterations: int, **stage
 
 def start(options: Path, *arguments: str) -> subprocess.Popen:
     """`train.py` as a process of its own."""
-    command = [sys.executable, ROOT / "train.py", "--options", options, *arguments]
+    command: list[str | Path] = [sys.executable, ROOT / "train.py", "--options", options, *arguments]
     # One thread: the networks are tiny, and several threads would fight for the cores with other trainings.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(

@@ -106,11 +106,12 @@ def main() -> int:
         prepare_for(options.data.train, options.generator.scale)
         dataset = PatchDataset(options.data.train, options.generator.scale, options.seed)
         runtime = Runtime(options.runtime)
-        loops = {"ours": Ours(options, dataset, runtime), "plain": Plain(options, dataset, runtime)}
+        ours, plain = Ours(options, dataset, runtime), Plain(options, dataset, runtime)
+        loops: dict[str, Ours | Plain] = {"ours": ours, "plain": plain}
         seconds: dict[str, list[float]] = {name: [] for name in loops}
         for turn in range(arguments.rounds + 1):
             if turn == 1:  # the first warms up
-                loops["ours"].waited = 0.0
+                ours.waited = 0.0
             for name in sorted(loops, reverse=turn % 2 == 1):
                 start = time.perf_counter()
                 for _ in range(arguments.iterations):
@@ -119,7 +120,7 @@ def main() -> int:
                     torch.cuda.synchronize()
                 if turn:
                     seconds[name].append((time.perf_counter() - start) / arguments.iterations)
-        pairs = zip(loops["ours"].network.parameters(), loops["plain"].network.parameters(), strict=True)
+        pairs = zip(ours.network.parameters(), plain.network.parameters(), strict=True)
         same = all(torch.equal(a, b) for a, b in pairs)
         medians = {name: statistics.median(times) for name, times in seconds.items()}
         ratios = [a / b for a, b in zip(seconds["ours"], seconds["plain"], strict=True)]
@@ -131,8 +132,9 @@ def main() -> int:
         print(f"ours to plain: median of the rounds {statistics.median(ratios):.3f} "
               f"({min(ratios):.3f} to {max(ratios):.3f}); weights in the end "
               f"{'equal' if same else 'NOT equal'}")  # fmt: skip
-        share = loops["ours"].waited / arguments.iterations / sum(seconds["ours"])
+        share = ours.waited / arguments.iterations / sum(seconds["ours"])
         print(f"waiting for batches: {100 * share:.1f} % of the trainer's time")
+        del ours, plain
         loops.clear()  # and their loader processes
         sampler = IterationSampler(0, EVER, BATCH)
         rate = pairs_per_second(lambda: training_loader(dataset, sampler, pin_memory=False), arguments.seconds)

@@ -67,7 +67,7 @@ def worker(name: str, way: str, full: bool) -> None:
     before = _peak(device)
     layout = torch.channels_last if "channels_last" in way else torch.contiguous_format
     torch.manual_seed(0)
-    network = build_generator(options.generator).train().to(device, memory_format=layout)
+    network = build_generator(options.generator).train().to(device).to(memory_format=layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     step = torch.compile(network) if "compile" in way else network
     side, batch = options.data.train.patch_size, options.stages[0].batch_size
@@ -102,11 +102,14 @@ def _peak(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     # Not getrusage: its figure starts at what the process was forked from.
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])
 
 
 def ask(process: subprocess.Popen) -> dict:
     """Have a worker take a step."""
+    assert process.stdin is not None and process.stdout is not None
     try:
         print(file=process.stdin, flush=True)
         return json.loads(process.stdout.readline())
@@ -126,14 +129,16 @@ def measure(name: str, ways: list[str], full: bool, rounds: int, warm_up: int) -
     for turn in range(warm_up + rounds):
         for place in range(len(ways)):
             way = ways[(place + turn) % len(ways)]
-            if isinstance(steps[way], str):
+            taken = steps[way]
+            if isinstance(taken, str):
                 continue
             answer = ask(processes[way])
             if "error" in answer:
                 steps[way] = answer["error"]
             elif turn >= warm_up:
-                steps[way].append(answer)
+                taken.append(answer)
     for process in processes.values():
+        assert process.stdin is not None
         process.stdin.close()
         process.wait()
     return steps
@@ -149,7 +154,8 @@ def main() -> int:
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        worker(*arguments.worker, arguments.full)
+        name, way = arguments.worker
+        worker(name, way, arguments.full)
         return 0
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     print(f"{device}, torch {torch.__version__}, {arguments.rounds} rounds\n")

@@ -75,6 +75,7 @@ def _from_options(path: Path, model: str | None, weights: Path | None) -> Genera
             raise UserError(f"{path}: {row.name} is a program, not a network; name another row with --model")
         weights = weights or row.weight_file
         if row.generator is None:
+            assert weights is not None  # a row that is no program has one or the other
             return options_in_file(resolve(weights))
         chosen = row.generator
     elif "generator" in data:

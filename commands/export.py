@@ -70,6 +70,7 @@ def main(args: argparse.Namespace) -> int:
     generator = build_generator(options).eval()
     check_gives_numbers(generator)
     if kind == ".safetensors":
+        assert options.weights is not None
         written = {key: value for key, value in about(options.weights).items() if key != "generator"}
         payload, agrees = export_weights(generator, written), "it says what it is: --weights alone restores with it"
     else:
@@ -112,7 +113,7 @@ def as_onnx(generator: Generator) -> bytes:
             torch.onnx.export(
                 generator,
                 (torch.rand(batch, 3, height, width),),
-                file,
+                file,  # type: ignore[arg-type]  # the exporter that traces writes into files too
                 input_names=["lr"],
                 output_names=["sr"],
                 dynamic_axes=free,

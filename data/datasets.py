@@ -37,7 +37,7 @@ class Sample:
     compression: str
 
 
-class PatchDataset(Dataset):
+class PatchDataset(Dataset[Batch]):
     """LR and HR patches of a prepared store; sample k is a pure function of (seed, k).
 
     `dataset[k]` → `{"lr": p×p×3, "hr": (p·scale)×(p·scale)×3}`, uint8 RGB; `__getitems__` stacks a batch in front.
@@ -179,7 +179,7 @@ def image_names(options: TrainDataOptions) -> list[str]:
     return sorted(manifest["images"])
 
 
-def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_memory: bool) -> DataLoader:
+def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_memory: bool) -> DataLoader[Batch]:
     """Batches in the sampler's order. Workers hold no state: any number gives the same stream."""
     workers = dataset.options.workers
     if workers is None:
@@ -188,7 +188,7 @@ def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_mem
         dataset,
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=_as_drawn,
+        collate_fn=_as_drawn,  # type: ignore[arg-type]  # `__getitems__` gives a batch, where torch expects a list
         pin_memory=pin_memory,
         worker_init_fn=_start_worker if workers else None,
         prefetch_factor=4 if workers else None,

@@ -76,7 +76,10 @@ def _line_art(rng: np.random.Generator, pen: ImageDraw.ImageDraw, factor: int) -
         angles = np.linspace(0, 2 * np.pi, 90)
         waves = sum(rng.normal(0, 0.18) * np.sin(n * angles + rng.random() * 7) for n in range(1, 6))
         radius = rng.uniform(40, 180) * factor * (1 + waves)
-        outline = [(float(x), float(y)) for x, y in zip(*(centre[:, None] + radius * (np.cos(angles), np.sin(angles))))]
+        outline = [
+            (float(x), float(y))
+            for x, y in zip(*(centre[:, None] + radius * np.array((np.cos(angles), np.sin(angles)))))
+        ]
         tone = (int(rng.integers(60, 256)),) * 3 if grey else _colour(rng)
         pen.polygon(outline, fill=tone if rng.random() < 0.6 else None)
         pen.line(outline, fill=(0, 0, 0), width=int(rng.integers(1, 5)) * factor, joint="curve")
@@ -150,7 +153,9 @@ def _words(rng: np.random.Generator, count: int) -> str:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(float(size))
+    font = ImageFont.load_default(float(size))
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
 
 
 def _colour(rng: np.random.Generator) -> Colour:

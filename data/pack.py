@@ -53,7 +53,7 @@ class Photo:
 
     def scale(self, shrink: float, pixels: float) -> float:
         """What its sides are multiplied with so that it has at most `pixels`; not below `LEAST_SIDE`."""
-        scale = min(shrink, (pixels / (self.height * self.width)) ** 0.5)
+        scale: float = min(shrink, (pixels / (self.height * self.width)) ** 0.5)
         return min(1.0, max(scale, LEAST_SIDE / min(self.height, self.width)))
 
 

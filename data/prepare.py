@@ -34,10 +34,10 @@ from data.store.stamps import Stamps
 from data.store.writer import Kind, MapCheck, Preparation, folder_stamps, writing_to
 from utils.cli import one_line, run
 from utils.cores import usable_cores
-from utils.errors import UserError
+from utils.errors import OptionsError, UserError
 from utils.files import locked
 from utils.images import image_size
-from utils.options import OptionsError, validate
+from utils.options import validate
 from utils.options.sources import apply_overrides, read_with_bases
 
 
@@ -124,6 +124,7 @@ def _work(tasks: list[Task], work: Preparation, jobs: int, progress: bool) -> li
             bar.update()
             for kind, record in made.records.items():
                 work.note(kind, made.image.name, record)
+                assert made.stamp is not None  # it was read
                 work.stamps.note_source(made.image.name, made.stamp, record["source_sha256"])
             if made.failure:
                 failures.append(made.failure)
@@ -258,7 +259,8 @@ def main(argv: list[str]) -> int:
     if arguments.from_lmdb:
         if not arguments.store or len(arguments.compressions) != 1:
             raise OptionsError("--from-lmdb needs --store DIR and --compressions with the one that LQ holds")
-        count = import_lmdb(*arguments.from_lmdb, arguments.store, arguments.compressions[0])
+        gt, lq = arguments.from_lmdb
+        count = import_lmdb(gt, lq, arguments.store, arguments.compressions[0])
         print(f"{arguments.store}: {count} images, ×1, {arguments.compressions[0]}")
         return 0
     if arguments.options:
@@ -275,8 +277,9 @@ def main(argv: list[str]) -> int:
         options, scale = validate(values, TrainDataOptions, "command line"), arguments.scale
     prepare_for(options, scale, jobs=arguments.jobs, verify=arguments.verify)
     checked = ", verified" if arguments.verify else ""
-    count = len(read_manifest(leaf(options.store, 0, "none"))["images"])
-    print(f"{options.store}: {count} images, ×{scale}, {', '.join(options.compressions)}{checked}")
+    manifest = read_manifest(leaf(options.store, 0, "none"))
+    assert manifest is not None  # what was prepared is whole
+    print(f"{options.store}: {len(manifest['images'])} images, ×{scale}, {', '.join(options.compressions)}{checked}")
     return 0
 
 

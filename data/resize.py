@@ -98,4 +98,5 @@ def _cubic(x: np.ndarray) -> np.ndarray:
     x3 = x2 * x
     inner = 1.5 * x3 - 2.5 * x2 + 1
     outer = -0.5 * x3 + 2.5 * x2 - 4 * x + 2
-    return inner * (x <= 1) + outer * ((x > 1) & (x <= 2))
+    kernel: np.ndarray = inner * (x <= 1) + outer * ((x > 1) & (x <= 2))
+    return kernel

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -17,9 +17,9 @@ from pydantic import BaseModel  # noqa: E402
 
 from evaluation.options import EvaluationOptions  # noqa: E402
 from training.options import TrainOptions  # noqa: E402
-from utils.options.types import models_in, tags_of  # noqa: E402
+from utils.options.types import OneOf, models_in, tags_of  # noqa: E402
 
-KINDS = {"training": TrainOptions, "evaluation": EvaluationOptions}
+KINDS: dict[str, type[BaseModel]] = {"training": TrainOptions, "evaluation": EvaluationOptions}
 """Kinds of options files, each with a schema of its own."""
 
 HEAD = """\
@@ -42,7 +42,11 @@ Editors with a YAML language server complete and check keys: the first line of t
 def options_page() -> str:
     """The whole of docs/options.md."""
     parts = [HEAD]
-    for title, type_ in [("Training: `train.py`", TrainOptions), ("Evaluation: `test.py`", EvaluationOptions)]:
+    programs: dict[str, type[BaseModel]] = {
+        "Training: `train.py`": TrainOptions,
+        "Evaluation: `test.py`": EvaluationOptions,
+    }
+    for title, type_ in programs.items():
         parts.append(f"## {title}\n")
         for model in _sections(type_):
             parts.append(_table(model))
@@ -55,7 +59,7 @@ def _sections(type_: type[BaseModel], seen: dict | None = None) -> list[type[Bas
     if type_ not in seen:
         seen[type_] = None
         for field in type_.model_fields.values():
-            for model in models_in(field.annotation):
+            for model in models_in(field.rebuild_annotation()):
                 _sections(model, seen)
     return list(seen)
 
@@ -70,7 +74,7 @@ def _table(model: type[BaseModel]) -> str:
     for name, field in fields.items():
         default = "required" if field.is_required() else _value(field.get_default(call_default_factory=True))
         text = " ".join((field.description or "").split()).replace("|", "\\|")
-        lines.append(f"| `{name}` | {_type(field.annotation)} | {default} | {text} |")
+        lines.append(f"| `{name}` | {_type(field.rebuild_annotation())} | {default} | {text} |")
     return "\n".join([*lines, ""])
 
 
@@ -83,8 +87,9 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(arguments[0])}" if many else f"list of {len(arguments)} {_type(arguments[0])}s"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation.__name__.removesuffix("Options")
-    if arguments and origin is not None and "Annotated" in str(origin):
-        return _type(arguments[0])
+    if origin is Annotated:
+        union = [marker for marker in annotation.__metadata__ if isinstance(marker, OneOf)]
+        return " or ".join(map(_type, union[0].models)) if union else _type(arguments[0])
     if arguments:  # a union
         return " or ".join(dict.fromkeys(_type(a) for a in arguments))
     names = {
@@ -100,7 +105,7 @@ def _type(annotation: Any) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, BaseModel):
-        return "its defaults" if not tags_of(type(value)) else f"`type: {value.type}`"
+        return "its defaults" if not tags_of(type(value)) else f"`type: {value.model_dump()['type']}`"
     if value is None or isinstance(value, bool):
         return f"`{'null' if value is None else str(value).lower()}`"
     if isinstance(value, tuple):

@@ -21,7 +21,10 @@ def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generat
     """
     if not is_there(model):
         return None
-    generator_options = model.generator or options_in_file(model.weights)
+    generator_options = model.generator
+    if generator_options is None:
+        assert model.weights is not None  # a row that is no program has one or the other
+        generator_options = options_in_file(model.weights)
     if generator_options.scale != scale:
         raise UserError(
             f"model {model.name!r}: {model.weights} is for scale {generator_options.scale}, scale is {scale}"

@@ -168,11 +168,13 @@ class EvaluationOptions(Section):
         for position, dataset in enumerate(self.datasets):
             if dataset.scale not in (None, self.scale):
                 raise ValueError(f"datasets.{position}.scale is {dataset.scale}, scale is {self.scale}")
-        for what, names in [
-            ("models", [model.name for model in self.models]),
-            ("datasets and photos", [images.name for images in (*self.datasets, *self.photos)]),
-            ("metrics", list(self.metrics)),
-        ]:
+        named: dict[str, list[str]] = {
+            "models": [model.name for model in self.models],
+            "datasets and photos": [dataset.name for dataset in self.datasets]
+            + [photos.name for photos in self.photos],
+            "metrics": list(self.metrics),
+        }
+        for what, names in named.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: two of them have the same name in {names}")
         if self.bd is not None and self.bd.against not in [model.name for model in self.models]:

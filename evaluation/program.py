@@ -113,7 +113,7 @@ class Program:
             return folder / "input.png"
         try:
             with Image.open(io.BytesIO(encoded)) as file:
-                suffix = _SUFFIXES[file.format]
+                suffix = _SUFFIXES[file.format or ""]
         except (UnidentifiedImageError, KeyError):
             raise ProgramError(
                 f"{self.arguments[0]}: there is no compressed file of a format that it could read; use `input: png`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -49,10 +49,11 @@ class Ranks:
 
     def from_main(self, make: Callable[[], T]) -> T:
         """What `make` returns on rank 0, on every rank; it runs there alone."""
-        box = [make() if self.is_main else None]
+        box: list[Any] = [make() if self.is_main else None]  # the others' is filled below
         if self.count > 1:
             dist.broadcast_object_list(box, src=0)
-        return box[0]
+        made: T = box[0]
+        return made
 
     def gather(self, rows: list[T]) -> list[T]:
         """The rows of all ranks, on rank 0; an empty list elsewhere."""

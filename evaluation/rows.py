@@ -146,7 +146,7 @@ def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.devi
 def quality_of(compression: str) -> int | None:
     """The quality of a compression of one codec; None for chains, `none` and images as they are."""
     codec = None if compression == "as is" else parse(compression)
-    return codec.quality if isinstance(codec, QualityCodec) else None
+    return codec.one_quality if isinstance(codec, QualityCodec) else None
 
 
 def _digest(generator: Generator) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, fields
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from data.evaluation_sets import EvaluationItem, all_items, load
@@ -105,9 +107,10 @@ def steps(generator: Generator, lr: np.ndarray, device: torch.device | str) -> I
         generator: one with `unfold`.
         lr: uint8 h×w×3 RGB.
     """
+    unfold = cast(Callable[[Tensor], list[tuple[Tensor, Tensor]]], generator.unfold)
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        for restored_lr, sr in [(batch, bicubic_up(batch, generator.scale)), *generator.unfold(batch)]:
+        for restored_lr, sr in [(batch, bicubic_up(batch, generator.scale)), *unfold(batch)]:
             yield to_uint8(restored_lr[0]), to_uint8(sr[0])
 
 
@@ -120,9 +123,12 @@ def step_path(options: EvaluationOptions, model: str, item: EvaluationItem, step
 def _unfolds(model: ModelOptions) -> bool:
     if model.program is not None:
         return False
-    if model.generator is None and not model.weights.is_file():
-        return True  # nobody knows yet
-    generator = model.generator or options_in_file(model.weights)
+    generator = model.generator
+    if generator is None:
+        assert model.weights is not None  # a row that is no program has one or the other
+        if not model.weights.is_file():
+            return True  # nobody knows yet
+        generator = options_in_file(model.weights)
     return hasattr(GENERATORS[generator.type], "unfold")
 
 

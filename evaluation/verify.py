@@ -124,9 +124,9 @@ def check_itself() -> Iterator[Check]:
         yield Check(same, f"self-check, {name}", found)
     upscaled = images["imresize 1/2, then 2"]
     for convention, recorded in METRICS.items():
-        found = psnr_y(photo, upscaled, 2, convention), ssim_y(photo, upscaled, 2, convention)
-        same = bool(np.allclose(found, recorded, rtol=0, atol=1e-6))
-        yield Check(same, f"self-check, metrics by {convention}", _against("{:.6f} dB, {:.6f}", found, recorded))
+        figures = psnr_y(photo, upscaled, 2, convention), ssim_y(photo, upscaled, 2, convention)
+        same = bool(np.allclose(figures, recorded, rtol=0, atol=1e-6))
+        yield Check(same, f"self-check, metrics by {convention}", _against("{:.6f} dB, {:.6f}", figures, recorded))
 
 
 def check_matlab(folder: Path, hr_folder: Path) -> Iterator[Check]:
@@ -162,6 +162,7 @@ def check_cisrnet(folder: Path) -> Iterator[Check]:
             check_sizes(pair, border=4)
         mean = average([score_pair(pair, border=4, convention="edsr") for pair in pairs])
         printed = lookup(method, "Set5", 4, "jpeg10")
+        assert printed is not None and printed.psnr is not None and printed.ssim is not None
         yield _as_printed(
             f"CISRNet's Table 1, {method}, Set5 x4", (mean.psnr_y, mean.ssim_y), (printed.psnr, printed.ssim)
         )

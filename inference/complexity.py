@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,7 +22,8 @@ def flops(options: GeneratorOptions, height: int, width: int) -> int:
         lr = torch.empty(1, 3, height, width)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             generator(lr)
-    return counter.get_total_flops()
+    total: int = counter.get_total_flops()
+    return total
 
 
 def activation_bytes(generator: Generator) -> int:
@@ -33,7 +36,7 @@ def activation_bytes(generator: Generator) -> int:
     side = generator.least_side
     largest = 3 * (side * generator.scale) ** 2 * 4  # without layers (bicubic): float64 copies of the image
 
-    def note(layer: nn.Module, given: tuple, made: Tensor) -> None:
+    def note(layer: nn.Module, given: tuple[Any, ...], made: Tensor) -> None:
         nonlocal largest  # layers of others may take sizes and the like beside tensors
         largest = max(largest, sum(value.numel() for value in (made, *given) if isinstance(value, Tensor)))
 

@@ -26,4 +26,4 @@ def device_name(device: torch.device) -> str:
 
 def ready(options: GeneratorOptions, device: torch.device) -> Generator:
     """The network that `options` describe, ready to restore: on `device`, in the memory layout that is fastest."""
-    return build_generator(options).eval().to(device, memory_format=torch.channels_last)
+    return build_generator(options).eval().to(device).to(memory_format=torch.channels_last)

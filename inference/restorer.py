@@ -65,8 +65,10 @@ def restore(
 def run(generator: Generator, lr: Tensor, steps: Steps) -> Tensor:
     """The generator's output for parts of one image `N×3×h×w`; one that reads quantisation steps is given them."""
     if not generator.reads_steps:
-        return generator(lr)
-    return generator(lr, torch.tensor([steps], device=lr.device).expand(len(lr), -1))
+        sr: Tensor = generator(lr)
+    else:
+        sr = generator(lr, torch.tensor([steps], device=lr.device).expand(len(lr), -1))
+    return sr
 
 
 def _agreeing(band: Tensor, cell: JpegCell, top: int = 0) -> Tensor:
@@ -275,12 +277,13 @@ class Restorer:
 
 def ensemble_of_eight(network: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
     """Mean of what `network` makes of `lr` (N×3×h×w) in all eight orientations, each turned back; float32."""
-    total = None
+    total: Tensor | None = None
     for turns in range(4):
         turned = lr.rot90(turns, (2, 3))
         for sr in (network(turned).float(), network(turned.flip(3)).float().flip(3)):
             upright = sr.rot90(-turns, (2, 3))
             total = upright if total is None else total + upright
+    assert total is not None
     return total / 8
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from models.weight_files import about
 from utils.errors import UserError
@@ -39,7 +40,7 @@ def cards() -> list[Card]:
     return found
 
 
-def _summary(path: Path, said: dict) -> str:
+def _summary(path: Path, said: dict[str, Any]) -> str:
     card = path.with_suffix(".md")
     if card.is_file():
         lines = card.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -114,6 +114,7 @@ def blend(tile_at: Callable[[int, int, int, int], Tensor], grid: Grid, scale: in
                 band = tile.new_zeros(tile.shape[0], tile.shape[1], columns.size * scale)
             weights = _weights(columns, position, scale)
             band[:, :, column.first * scale : column.last * scale] += tile * weights
+        assert band is not None  # a row has tiles
         band *= _weights(rows, index, scale)[:, None]
         if kept is not None:
             band[:, : kept.shape[1]] += kept

@@ -39,6 +39,9 @@ class LpipsNetwork(nn.Module):
         range: see `build_lpips`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, backbone: nn.Sequential, taps: tuple[int, ...], heads: list[Tensor], range: Range):
         super().__init__()
         self.backbone = backbone
@@ -56,10 +59,11 @@ class LpipsNetwork(nn.Module):
         kind = a.device.type  # "meta", where memory is counted, has no autocast
         with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
             layers = zip(self._features(a), self._features(b), strict=True)
-            return sum(
+            distances = [
                 ((of_a - of_b).square() * self.get_buffer(f"head{number}")).sum(dim=1).mean(dim=(1, 2))
                 for number, (of_a, of_b) in enumerate(layers)
-            )
+            ]
+            return sum(distances[1:], start=distances[0])
 
     def _features(self, images: Tensor) -> list[Tensor]:
         """What the taps give, each pixel's channels brought to length 1."""
@@ -88,7 +92,7 @@ def build_lpips(net: Net = "alex", weights: Path | None = None, range: Range = "
     network, taps = _TAPS[net]
     backbone = backbones.load_backbone(network, backbones.find_weights(network, weights), taps[-1] + 1)
     package = find_spec("lpips")  # found, not imported: that takes seconds
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise backbones.LossWeightsError("LPIPS needs the weights in the package lpips: pip install lpips")
     file = Path(package.submodule_search_locations[0]) / "weights" / "v0.1" / f"{net}.pth"
     try:

@@ -53,6 +53,9 @@ class PerceptualLoss(nn.Module):
         LossWeightsError: when made, if the network's weights cannot be had or do not fit.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, options: PerceptualLossOptions):
         super().__init__()
         self.options = options

@@ -57,7 +57,8 @@ class PixelLoss(nn.Module):
         difference = (sr.float() - hr.float()) * self.options.value_range
         distance = self._mean(difference, shares)
         if self.options.luma:
-            luma = sum(weight * difference[:, channel] for channel, weight in enumerate(_BT601))
+            red, green, blue = (weight * difference[:, channel] for channel, weight in enumerate(_BT601))
+            luma = red + green + blue
             distance = distance + self.options.luma * self._mean(luma, shares)
         return self.options.weight * distance
 

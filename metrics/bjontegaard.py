@@ -17,6 +17,7 @@ from utils.errors import UserError
 from utils.section import Section
 
 Interpolation = Literal["pchip", "cubic"]
+_Points = tuple["np.ndarray | Sequence[float]", "np.ndarray | Sequence[float]"]
 LEAST_POINTS = 4
 """Points that a curve must have: as many as a cubic has coefficients."""
 
@@ -63,8 +64,8 @@ def bd_rate(anchor: Curve, test: Curve, interpolation: Interpolation = "pchip") 
     Raises:
         BjontegaardError: curves that share no quality; for `pchip` also one whose quality does not rise with its rate.
     """
-    curves = [(curve.quality, np.log10(curve.rates)) for curve in (anchor, test)]
-    return float((10 ** _mean_difference(*curves, interpolation, "quality") - 1) * 100)
+    of_anchor, of_test = ((curve.quality, np.log10(curve.rates)) for curve in (anchor, test))
+    return float((10 ** _mean_difference(of_anchor, of_test, interpolation, "quality") - 1) * 100)
 
 
 def bd_psnr(anchor: Curve, test: Curve, interpolation: Interpolation = "pchip") -> float:
@@ -72,15 +73,15 @@ def bd_psnr(anchor: Curve, test: Curve, interpolation: Interpolation = "pchip") 
 
     Integrated over the logarithm of the rates that both curves cover. Arguments and errors as `bd_rate`.
     """
-    curves = [(np.log10(curve.rates), curve.quality) for curve in (anchor, test)]
-    return float(_mean_difference(*curves, interpolation, "rate"))
+    of_anchor, of_test = ((np.log10(curve.rates), curve.quality) for curve in (anchor, test))
+    return _mean_difference(of_anchor, of_test, interpolation, "rate")
 
 
-def _mean_difference(anchor: tuple, test: tuple, interpolation: Interpolation, what: str) -> float:
+def _mean_difference(anchor: _Points, test: _Points, interpolation: Interpolation, what: str) -> float:
     curves = []
-    for x, y in (anchor, test):
-        order = np.argsort(x)
-        x, y = np.asarray(x, np.float64)[order], np.asarray(y, np.float64)[order]
+    for across, up in (anchor, test):
+        order = np.argsort(across)
+        x, y = np.asarray(across, np.float64)[order], np.asarray(up, np.float64)[order]
         if (np.diff(x) <= 0).any():
             raise BjontegaardError(f"two points of one curve have the same {what}")
         if interpolation == "pchip" and (np.diff(y) <= 0).any():
@@ -91,13 +92,13 @@ def _mean_difference(anchor: tuple, test: tuple, interpolation: Interpolation, w
     if low >= high:
         raise BjontegaardError(f"the curves share no {what}")
     of_anchor, of_test = (_integral(x, y, low, high, interpolation) for x, y in curves)
-    return (of_test - of_anchor) / (high - low)
+    return float((of_test - of_anchor) / (high - low))
 
 
 def _integral(x: np.ndarray, y: np.ndarray, low: float, high: float, interpolation: Interpolation) -> float:
     if interpolation == "cubic":
         primitive = np.polynomial.Polynomial.fit(x, y, 3).integ()
-        return primitive(high) - primitive(low)
+        return float(primitive(high) - primitive(low))
     from scipy.interpolate import PchipInterpolator  # a third of a second, and few evaluations ask for it
 
     return float(PchipInterpolator(x, y).integrate(low, high))

@@ -94,8 +94,9 @@ def _learnt(path: Path) -> tuple[Tensor, Tensor]:
     except Exception as error:  # torch raises many types here: pickle, zip, runtime, EOF errors
         raise LossWeightsError(f"{path}: not a file of plain tensors ({type(error).__name__})") from None
     count = sum(CHANNELS)
-    found = [content.get(name) for name in ("alpha", "beta")] if isinstance(content, dict) else []
-    if not found or any(not isinstance(part, Tensor) or part.numel() != count for part in found):
+    parts = [content.get(name) for name in ("alpha", "beta")] if isinstance(content, dict) else []
+    found = [part for part in parts if isinstance(part, Tensor) and part.numel() == count]
+    if len(found) != 2:
         raise LossWeightsError(f"{path}: not DISTS's weights: alpha and beta of {count} values each are needed")
     alpha, beta = (part.detach().float().flatten() for part in found)
     if not (alpha.isfinite().all() and beta.isfinite().all() and (alpha.sum() + beta.sum()) > 0):

@@ -30,8 +30,8 @@ class Lpips:
 
     def __init__(
         self,
-        net: str = "alex",
-        range: str = "standard",
+        net: Net = "alex",
+        range: Range = "standard",
         weights: Path | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -48,4 +48,5 @@ class Lpips:
             for image in pair_of(a, b, border=0, smallest=SMALLEST)
         )
         with torch.inference_mode():
-            return self._network(x, y).item()
+            distance: float = self._network(x, y).item()
+        return distance

@@ -106,7 +106,7 @@ class Measurer:
             "psnr_b": lambda sr, hr, grey: psnr_b(sr, hr, "grey" if grey else "matlab"),
             "ms_ssim": lambda sr, hr, _: ms_ssim(sr, hr),
         }
-        learnt = {
+        learnt: dict[MeasureName, tuple[Callable[[], Lpips | Dists], tuple[Path | None, ...]]] = {
             "lpips": (lambda: Lpips(weights=lpips_weights, device=device), (lpips_weights,)),
             "lpips_unit_range": (
                 lambda: Lpips(range="unit_range", weights=lpips_weights, device=device),
@@ -118,7 +118,7 @@ class Measurer:
             ),
             "niqe": (lambda: _without_original(Niqe(niqe_parameters)), (niqe_parameters,)),
         }
-        self.kinds = {name: name for name in wanted}
+        self.kinds: dict[MeasureName, str] = {name: name for name in wanted}
         self.kinds |= {name: f"{name} {convention} {border}" for name in wanted if name in ("psnr_y", "ssim_y")}
         said: set[str] = set()
         for name in wanted:
@@ -155,7 +155,7 @@ def _without_original(metric: Callable[[np.ndarray], float]) -> Callable[[np.nda
 
 def smallest_side(wanted: Sequence[MeasureName], border: int) -> int:
     """Pixels that each side of an image must have for every wanted figure."""
-    needed = {
+    needed: dict[MeasureName, int] = {
         "psnr_y": 1 + 2 * border,
         "ssim_y": WINDOW + 2 * border,
         "psnr_rgb": 1,

@@ -161,7 +161,7 @@ def _tensor(image: Image) -> Tensor:
             "round, clamp and convert first"
         )
     # torch warns about arrays that are not writeable and refuses negative strides: np.require copies those.
-    return image if isinstance(image, Tensor) else torch.from_numpy(np.require(image, requirements="CW"))
+    return image if isinstance(image, Tensor) else torch.from_numpy(np.require(image, requirements=["C", "W"]))
 
 
 def _size(image: Tensor) -> str:
@@ -204,7 +204,8 @@ def _ssim_sum(x: Tensor, y: Tensor) -> Tensor:
     mean_squares = (mean_x * mean_x).add_(mean_y * mean_y)
     covariance = product.mul_(2).sub_(means).add_(C2)
     variance = squares.sub_(mean_squares).add_(C2)
-    return covariance.mul_(means.add_(C1)).div_(variance).div_(mean_squares.add_(C1)).sum()
+    total: Tensor = covariance.mul_(means.add_(C1)).div_(variance).div_(mean_squares.add_(C1)).sum()
+    return total
 
 
 def blurred(maps: Tensor) -> Tensor:

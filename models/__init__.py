@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from models.arcnn import ARCNN
 from models.bicubic import Bicubic
@@ -26,14 +26,12 @@ from models.rrdbnet import RRDBNet, is_rrdbnet
 from models.spandrel_model import SpandrelModel, SpandrelOptions, recognise
 from models.vdsr import VDSR
 from models.weight_files import WeightsError, about
+from utils.options.types import OneOf
 
 GENERATORS: dict[str, type[Generator]] = {
     cls.Options.model_fields["type"].default: cls for cls in Generator.__subclasses__()
 }
-AnyGeneratorOptions = Annotated[
-    Union[tuple(cls.Options for cls in GENERATORS.values())],  # noqa: UP007 — a union of a computed tuple
-    Field(discriminator="type"),
-]
+AnyGeneratorOptions = Annotated[GeneratorOptions, OneOf(cls.Options for cls in GENERATORS.values())]
 
 
 def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:

@@ -41,6 +41,7 @@ class ARCNN(Generator):
     """Feature extraction, enhancement, mapping and reconstruction; beyond its edges the image is repeated."""
 
     Options = ARCNNOptions
+    options: ARCNNOptions
 
     def __init__(self, options: ARCNNOptions):
         super().__init__(options)
@@ -51,6 +52,7 @@ class ARCNN(Generator):
         ]
         for conv in convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            assert conv.bias is not None
             nn.init.zeros_(conv.bias)
         self.extract, self.enhance, self.map, self.reconstruct = convs
         self.relu = nn.ReLU(inplace=True)

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
+from models.generator import GeneratorOptions
 from models.nonlocal_prior import NonLocalPrior
 from models.published_names import as_in_file, names_in_file
 from models.weight_files import WeightsError, about, read_tensors, refuse_not_finite
@@ -86,10 +87,16 @@ def build_with_weights(make: Callable[[], Module], path: Path) -> Module:
 class _NothingFilled(TorchFunctionMode):
     """Tensors are made and not filled: without memory there is nothing to fill, and torch takes seconds to find out."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Collection[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         name = func.__name__
         if name.endswith("_") and not name.endswith("__"):  # in place: initialisations
-            return args[0] if args else next(iter(kwargs.values()))
+            return args[0] if args else next(iter((kwargs or {}).values()))
         return func(*args, **(kwargs or {}))
 
 
@@ -204,7 +211,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _written_for(path: Path, options: object) -> str:
+def _written_for(path: Path, options: GeneratorOptions | None) -> str:
     """What one of our own files says it was written for, where that differs."""
     written = about(path).get("generator")
     ours = options.model_dump(mode="json") if options is not None else {}

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
-from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, upsampler
+from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, upsampler, zero
 from models.nonlocal_prior import RELEASED_WINDOW, MaskKind, NonLocalPrior
 
 
@@ -22,7 +22,7 @@ class CISRPSIOptions(GeneratorOptions):
     """Sizes of CISR-PSI; the defaults are the paper's full model, 2 groups per module its tiny one."""
 
     type: Literal["cisr_psi"] = "cisr_psi"
-    scale: Literal[2, 3, 4]  # type: ignore[assignment]
+    scale: Literal[2, 3, 4]
     """2, 3 or 4."""
     num_feat: int = Field(default=64, ge=2, le=MOST_CHANNELS)
     """Channels of every feature map."""
@@ -125,6 +125,7 @@ class CISRPSI(Generator):
     """
 
     Options = CISRPSIOptions
+    options: CISRPSIOptions
 
     def __init__(self, options: CISRPSIOptions):
         super().__init__(options)
@@ -168,11 +169,12 @@ class CISRPSI(Generator):
     def start_as_interpolation(self) -> None:
         """Neither module adds anything yet, and their means lean on z and on ŷ: x̂ is nearly bicubic(z)."""
         for last in (self.arm.tail[-1], self.rem.last):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            zero(last)
         for combine, image in ((self.arm.combine, 0), (self.rem.combine, 1)):
+            bias = combine.weigh[-1].bias
+            assert isinstance(bias, Tensor)
             with torch.no_grad():
-                combine.weigh[-1].bias[image] = 3.0  # about nine tenths of the softmax
+                bias[image] = 3.0  # about nine tenths of the softmax
 
     def nonlocal_prior(self, z: Tensor, guide: Tensor) -> Tensor:
         """The ARM's non-local operator by itself, on 0–255, without gradient; see `NonLocalPrior`."""

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.interpolation_start import start_as_upscaling
-from models.layers import ChannelAttention, ResidualGroup, SpatialAttention, attention_has_channels, conv3, upsampler
+from models.layers import (
+    ChannelAttention,
+    ResidualGroup,
+    SpatialAttention,
+    attention_has_channels,
+    conv3,
+    upsampler,
+    zero,
+)
 
 BlockKind = Literal["parallel", "sequential"]
 
@@ -19,7 +27,7 @@ class CISRNetOptions(GeneratorOptions):
     """Sizes of CISRNet; the defaults are the paper's (section 3.4)."""
 
     type: Literal["cisrnet"] = "cisrnet"
-    scale: Literal[2, 3, 4]  # type: ignore[assignment]
+    scale: Literal[2, 3, 4]
     """2, 3 or 4."""
     num_feat: int = Field(default=96, ge=1, le=MOST_CHANNELS)
     """Channels of every feature map."""
@@ -115,8 +123,7 @@ class CISRNet(Generator):
         """Three feature channels carry the image to a bilinear upscaling; body and refinement add nothing yet."""
         start_as_upscaling(self.coarse_first, self.coarse_body_last, self.coarse_upsampler, self.coarse_last)
         if self.fine is not None:
-            nn.init.zeros_(self.fine[-1].weight)
-            nn.init.zeros_(self.fine[-1].bias)
+            zero(self.fine[-1])
 
     @property
     def coarse_modules(self) -> list[nn.Module]:

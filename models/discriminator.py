@@ -62,7 +62,7 @@ class Discriminator(nn.Sequential):
                 f"the discriminator judges {self.patch_size}×{self.patch_size} pixels, not {height}×{width}: "
                 "make patch_size the side of the HR patches"
             )
-        return super().forward(patches)
+        return super().forward(patches)  # type: ignore[no-untyped-call]  # torch's has no annotations
 
 
 def build_discriminator(options: DiscriminatorOptions) -> Discriminator | UNetDiscriminator:

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.generator import Generator, GeneratorOptions
-from models.layers import conv3
+from models.layers import conv3, zero
 from models.luma import Luma, restore_luma
 
 
@@ -36,6 +36,7 @@ class DnCNN(Generator):
     """The image less what twenty 3×3 convolutions with ReLU between them make of it."""
 
     Options = DnCNNOptions
+    options: DnCNNOptions
 
     def __init__(self, options: DnCNNOptions):
         super().__init__(options)
@@ -43,6 +44,7 @@ class DnCNN(Generator):
         convs = [conv3(ends, feat), *(conv3(feat, feat) for _ in range(options.layers - 2)), conv3(feat, ends)]
         for conv in convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            assert conv.bias is not None
             nn.init.zeros_(conv.bias)
         hidden = [layer for conv in convs[:-1] for layer in (conv, nn.ReLU(inplace=True))]
         self.body = nn.Sequential(*hidden, convs[-1])
@@ -55,5 +57,4 @@ class DnCNN(Generator):
 
     def start_as_interpolation(self) -> None:
         """The convolutions take nothing off yet: the output is the input."""
-        nn.init.zeros_(self.body[-1].weight)
-        nn.init.zeros_(self.body[-1].bias)
+        zero(self.body[-1])

@@ -24,6 +24,8 @@ class GeneratorOptions(Section):
     """How many times larger the output is than the input, per side."""
     weights: Path | None = None
     """File to load: a published format of this network, or what training here wrote. Null: random weights."""
+    type: str
+    """The network's name; each network's options take theirs alone."""
 
     def resolved(self) -> GeneratorOptions:
         """These options with nothing left open, for networks that can read sizes off their `weights`.

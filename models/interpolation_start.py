@@ -9,11 +9,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from models.layers import zero
+
 
 @torch.no_grad()
 def carry_image(conv: nn.Conv2d) -> None:
     """Let the first three output channels be the first three input channels, unchanged; the rest stays as it is."""
     middle = conv.kernel_size[0] // 2
+    assert conv.bias is not None
     conv.weight[:3] = 0
     conv.bias[:3] = 0
     for channel in range(3):
@@ -23,6 +26,7 @@ def carry_image(conv: nn.Conv2d) -> None:
 @torch.no_grad()
 def interpolate_image(conv: nn.Conv2d, factor: int) -> None:
     """Let a 3×3 convolution before `PixelShuffle(factor)` upscale the first three channels bilinearly."""
+    assert conv.bias is not None
     conv.weight[: 3 * factor**2] = 0
     conv.bias[: 3 * factor**2] = 0
     for row in range(factor):
@@ -32,7 +36,7 @@ def interpolate_image(conv: nn.Conv2d, factor: int) -> None:
                 conv.weight[channel * factor**2 + row * factor + column, channel] = kernel
 
 
-def start_as_upscaling(first: nn.Conv2d, body_last: nn.Conv2d, upsampler: nn.Sequential, last: nn.Conv2d) -> None:
+def start_as_upscaling(first: nn.Conv2d, body_last: nn.Module, upsampler: nn.Sequential, last: nn.Conv2d) -> None:
     """Let `first` → body, plus `first`'s output → `upsampler` → `last` be a bilinear upscaling: the body adds nothing.
 
     Args:
@@ -40,9 +44,9 @@ def start_as_upscaling(first: nn.Conv2d, body_last: nn.Conv2d, upsampler: nn.Seq
         upsampler: as `models.layers.upsampler` makes it.
     """
     carry_image(first)
-    nn.init.zeros_(body_last.weight)
-    nn.init.zeros_(body_last.bias)
+    zero(body_last)
     for conv, shuffle in zip(upsampler[::2], upsampler[1::2]):
+        assert isinstance(conv, nn.Conv2d) and isinstance(shuffle, nn.PixelShuffle)
         interpolate_image(conv, shuffle.upscale_factor)
     carry_image(last)
     nn.init.zeros_(last.weight[:, 3:])

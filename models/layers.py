@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generator import GeneratorOptions
 from models.global_average import GlobalAverage
 
 
@@ -17,7 +16,20 @@ def conv3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
 
 
-_Options = TypeVar("_Options", bound=GeneratorOptions)
+def zero(layer: nn.Module) -> None:
+    """Set every parameter to 0: a convolution that adds nothing yet."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+class _WithAttention(Protocol):
+    @property
+    def num_feat(self) -> int: ...
+    @property
+    def reduction(self) -> int: ...
+
+
+_Options = TypeVar("_Options", bound=_WithAttention)
 
 
 def attention_has_channels(options: _Options) -> _Options:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,7 +116,7 @@ def _matconvnet(path: Path) -> dict[str, Tensor]:
         raise MatFileError(f"damaged, or not a MatConvNet network ({type(error).__name__})") from None
 
 
-def _layers(file, h5py, budget: int) -> dict[str, Tensor]:
+def _layers(file: Any, h5py: Any, budget: int) -> dict[str, Tensor]:
     for name in ("net", "net/layers"):
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise MatFileError("holds no net.layers, as MatConvNet's networks do")
@@ -150,7 +151,7 @@ def _layers(file, h5py, budget: int) -> dict[str, Tensor]:
     return state
 
 
-def _read(dataset, h5py, most: int, dtype) -> np.ndarray:
+def _read(dataset: Any, h5py: Any, most: int, dtype: Any) -> np.ndarray:
     """All of a data set of at most `most` values that lie in this file; `dtype` None: numbers of 4 or 8 bytes."""
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise MatFileError("a tensor is missing")
@@ -161,7 +162,8 @@ def _read(dataset, h5py, most: int, dtype) -> np.ndarray:
         raise MatFileError(f"a tensor of type {dataset.dtype} where another is needed")
     if dataset.size > most:
         raise MatFileError("claims to hold more than its own size allows")
-    return dataset[()]
+    values: np.ndarray = dataset[()]
+    return values
 
 
 def _tensor(values: np.ndarray) -> Tensor:

@@ -160,7 +160,7 @@ def block_artefacts(z: Tensor, guide: Tensor) -> Tensor:
     return (z_norm >= _EDGE) * torch.where(g_norm >= _EDGE, 1 - cosine, 1)
 
 
-def _no_autocast(device_type: str) -> AbstractContextManager:
+def _no_autocast(device_type: str) -> AbstractContextManager[object, bool | None]:
     """Autocast switched off; nothing to switch on devices without it (`meta`, for shapes and FLOP counts)."""
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)

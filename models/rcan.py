@@ -16,7 +16,7 @@ class RCANOptions(GeneratorOptions):
     """Sizes of RCAN; the defaults are the paper's."""
 
     type: Literal["rcan"] = "rcan"
-    scale: Literal[2, 3, 4]  # type: ignore[assignment]
+    scale: Literal[2, 3, 4]
     """2, 3 or 4."""
     num_feat: int = Field(default=64, ge=3, le=MOST_CHANNELS)
     """Channels of every feature map."""
@@ -34,6 +34,7 @@ class RCAN(Generator):
     """The whole network; works on 0–255 less DIV2K's mean colour."""
 
     Options = RCANOptions
+    mean: Tensor
 
     def __init__(self, options: RCANOptions):
         super().__init__(options)

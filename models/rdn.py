@@ -17,7 +17,7 @@ class RDNOptions(GeneratorOptions):
     """Sizes of RDN; the defaults are its authors' configuration B."""
 
     type: Literal["rdn"] = "rdn"
-    scale: Literal[2, 3, 4]  # type: ignore[assignment]
+    scale: Literal[2, 3, 4]
     """2, 3 or 4."""
     num_feat: int = Field(default=64, ge=3, le=MOST_CHANNELS)
     """Channels between the blocks."""

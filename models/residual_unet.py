@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.generator import Generator, GeneratorOptions
-from models.layers import conv3, pad_to_multiple
+from models.layers import conv3, pad_to_multiple, zero
 
 _FOLD = 2
 
@@ -27,7 +27,7 @@ class ResidualUNetOptions(GeneratorOptions):
     """Sizes of the network; the defaults are those of the bundled one."""
 
     type: Literal["residual_unet"] = "residual_unet"
-    scale: Literal[1] = 1  # type: ignore[assignment]
+    scale: Literal[1] = 1
     widths: Annotated[tuple[int, ...], Field(min_length=1, max_length=4)] = (64, 96)
     """Channels at half resolution, at a quarter, and so on."""
     blocks: Annotated[tuple[int, ...], Field(min_length=1, max_length=4)] = (2, 4)
@@ -74,8 +74,7 @@ class ResidualUNet(Generator):
         self.ups = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
         self.decoder = nn.ModuleList(_blocks(width, count) for width, count in zip(widths[:-1], blocks))
         self.tail = conv3(widths[0], 3 * _FOLD**2)
-        nn.init.zeros_(self.tail.weight)  # untrained, the network changes nothing
-        nn.init.zeros_(self.tail.bias)
+        zero(self.tail)  # untrained, the network changes nothing
 
     def forward(self, lr: Tensor, steps: Tensor | None = None) -> Tensor:
         height, width = lr.shape[2:]

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from models.checkpoints import read_renamed
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.interpolation_start import carry_image
-from models.layers import conv3, pad_to_multiple
+from models.layers import conv3, pad_to_multiple, zero
 from models.weight_files import WeightsError
 
 
@@ -32,7 +32,7 @@ class RRDBNetOptions(GeneratorOptions):
     """
 
     type: Literal["rrdbnet"] = "rrdbnet"
-    scale: Literal[1, 2, 4] | None = None  # type: ignore[assignment]
+    scale: Literal[1, 2, 4] | None = None  # type: ignore[assignment]  # an int once `resolved`
     """1, 2 or 4; needed where no `weights` tell."""
     num_feat: int | None = Field(default=None, ge=1, le=MOST_CHANNELS)
     """Channels between the blocks."""
@@ -121,6 +121,7 @@ class DenseBlock(nn.Module):
             nn.init.kaiming_normal_(conv.weight)
             with torch.no_grad():
                 conv.weight.mul_(0.1)
+            assert conv.bias is not None
             nn.init.zeros_(conv.bias)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -163,15 +164,13 @@ class RRDBNet(Generator):
     def __init__(self, options: RRDBNetOptions):
         super().__init__(options)
         options = self.options  # nothing left open
-        feat = options.num_feat
+        feat, grow, blocks = options.num_feat, options.num_grow_ch, options.num_block
+        assert feat is not None and grow is not None and blocks is not None  # `resolved`
         self.folded = 4 // self.scale if options.pixel_unshuffle else 1
         self.doublings = (self.scale * self.folded).bit_length() - 1
         self.conv_first = conv3(3 * self.folded**2, feat)
         self.body = nn.Sequential(
-            *(
-                ResidualInResidualDenseBlock(feat, options.num_grow_ch, checkpointing=options.checkpointing)
-                for _ in range(options.num_block)
-            )
+            *(ResidualInResidualDenseBlock(feat, grow, checkpointing=options.checkpointing) for _ in range(blocks))
         )
         self.conv_body = conv3(feat, feat)
         for stage in range(1, self.doublings + 1):
@@ -199,10 +198,10 @@ class RRDBNet(Generator):
         """Three feature channels carry the image through, upscaled to the nearest pixel; the body adds nothing yet."""
         if self.folded > 1:
             super().start_as_interpolation()  # refused: the image lies folded in the first layer
-        nn.init.zeros_(self.conv_body.weight)
-        nn.init.zeros_(self.conv_body.bias)
+        zero(self.conv_body)
         ups = [self.get_submodule(f"conv_up{stage}") for stage in range(1, self.doublings + 1)]
         for conv in [self.conv_first, *ups, *([self.conv_hr] if ups else []), self.conv_last]:
+            assert isinstance(conv, nn.Conv2d)
             carry_image(conv)
         nn.init.zeros_(self.conv_last.weight[:, 3:])
 

@@ -43,6 +43,7 @@ class SpandrelModel(Generator):
     """
 
     Options = SpandrelOptions
+    options: SpandrelOptions
     reads_its_weights = True
     trainable = False
 
@@ -67,7 +68,7 @@ class SpandrelModel(Generator):
     @property
     def least_side(self) -> int:
         wanted = self.descriptor.size_requirements
-        return super().least_side + max(wanted.get_padding(super().least_side, super().least_side))
+        return super().least_side + int(max(wanted.get_padding(super().least_side, super().least_side)))
 
     def forward(self, lr: Tensor) -> Tensor:
         """Shapes and range: see `Generator`; no gradients."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
-from models.layers import conv3, div2k_mean
+from models.layers import conv3, div2k_mean, zero
 
 
 class VDSROptions(GeneratorOptions):
@@ -32,6 +32,7 @@ class VDSR(Generator):
     """
 
     Options = VDSROptions
+    mean: Tensor
 
     def __init__(self, options: VDSROptions):
         super().__init__(options)
@@ -41,6 +42,7 @@ class VDSR(Generator):
             # The paper's start (section 4.1, He et al. 2015). Torch's own shrinks the signal of twenty layers to
             # nothing, which Adam would mend and the paper's SGD does not.
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            assert conv.bias is not None
             nn.init.zeros_(conv.bias)
         hidden = [layer for conv in convs[:-1] for layer in (conv, nn.ReLU(inplace=True))]
         self.body = nn.Sequential(*hidden, convs[-1])
@@ -54,5 +56,4 @@ class VDSR(Generator):
 
     def start_as_interpolation(self) -> None:
         """The convolutions add nothing yet: the output is the interpolated image."""
-        nn.init.zeros_(self.body[-1].weight)
-        nn.init.zeros_(self.body[-1].bias)
+        zero(self.body[-1])

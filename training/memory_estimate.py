@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from models import build_generator
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.recipes.base import Batch
+from training.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def stage_memory(options: TrainOptions, position: int, ranks: int = 1) -> StageM
     runtime = _MetaRuntime()
     with torch.device("meta"):
         generator = build_generator(options.generator.model_copy(update={"weights": None}))
-        recipe = RECIPES[stage.recipe.type](stage.recipe, generator.train(), stage, runtime)
+        recipe = RECIPES[stage.recipe.type](stage.recipe, generator.train(), stage, cast(Runtime, runtime))
     recipe.set_iteration(stage.iterations - 1)
     # Networks of losses are held by the recipe beside those that it trains.
     modules = [*recipe.networks.values(), *(part for part in vars(recipe).values() if isinstance(part, nn.Module))]

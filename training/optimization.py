@@ -44,11 +44,11 @@ class OptimizerOptions(Section):
 def build_optimizer(options: OptimizerOptions, parameters: Iterable[nn.Parameter], *, fused: bool) -> Optimizer:
     """The optimiser over the parameters that are to be trained."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    common = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
+    lr, decay = options.lr, options.weight_decay
     if options.type == "sgd":
-        return torch.optim.SGD(trained, momentum=options.momentum, **common)
+        return torch.optim.SGD(trained, lr, momentum=options.momentum, weight_decay=decay, fused=fused)
     kind = torch.optim.Adam if options.type == "adam" else torch.optim.AdamW
-    return kind(trained, betas=options.betas, **common)
+    return kind(trained, lr, betas=options.betas, weight_decay=decay, fused=fused)
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:

@@ -43,6 +43,7 @@ class Clock:
 
     def lap(self, name: str) -> None:
         """What is named ends here."""
+        now: torch.cuda.Event | float
         if self.cuda:
             now = torch.cuda.Event(enable_timing=True)
             now.record()
@@ -132,7 +133,7 @@ def _laps(trainer: Trainer, clock: Clock) -> Iterator[None]:
 
         return wrapped
 
-    wrapped = [(accelerator, "backward", FORWARD, BACKWARD)]
+    wrapped: list[tuple[Any, str, str | None, str]] = [(accelerator, "backward", FORWARD, BACKWARD)]
     # From the last backward pass on: clipping is the optimiser's.
     wrapped += [(optimizer, "step", None, OPTIMISER) for optimizer in trainer.recipe.optimizers.values()]
     for owner, method, before, after in wrapped:

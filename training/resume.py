@@ -121,7 +121,9 @@ def _announced(state: dict[str, Any], options: TrainOptions, position: int, wher
 
 def fingerprint(dataset: PatchDataset) -> dict[str, Any]:
     """How many images a data set draws from, and a digest of their names and contents."""
-    entries = read_manifest(dataset.hr_folder)["images"]
+    manifest = read_manifest(dataset.hr_folder)
+    assert manifest is not None  # the data set was made of it
+    entries = manifest["images"]
     digest = hashlib.sha256()
     for name in dataset.names:
         digest.update(f"{name!r} {entries[name].get('source_sha256')}\n".encode())

@@ -96,7 +96,7 @@ class RunFolder:
 
     def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest whole checkpoint (None: there is none), and a line on each newer one that is damaged."""
-        damaged = []
+        damaged: list[str] = []
         for iteration in reversed(self.iterations()):
             try:
                 return read_checkpoint(self.checkpoint(iteration)), damaged

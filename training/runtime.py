@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import torch
 from pydantic import Field
@@ -12,6 +12,8 @@ from torch.optim import Optimizer
 
 from utils.errors import UserError
 from utils.section import Section
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class RuntimeOptions(Section):
@@ -89,14 +91,14 @@ class Runtime:
         """How many processes train together."""
         return self.accelerator.num_processes
 
-    def place(self, module: nn.Module) -> nn.Module:
+    def place(self, module: Module) -> Module:
         """`module` on the device, in the memory layout of the run; in place."""
-        return module.to(self.device, memory_format=self.layout)
+        return module.to(self.device).to(memory_format=self.layout)
 
     def prepare(self, step: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
         """The step wrapped for processes, precision and compilation, and its optimiser with it."""
         step, optimizer = self.accelerator.prepare(step, optimizer)
-        return (torch.compile(step) if self.options.compile else step), optimizer
+        return (cast(nn.Module, torch.compile(step)) if self.options.compile else step), optimizer
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A batch of the loader on the device, without waiting for the copy.

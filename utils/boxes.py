@@ -41,7 +41,7 @@ def detail_box(image: np.ndarray, side: int) -> Box:
     shrunk = min(1.0, _LOOKED_AT / max(height, width))
     size = max(1, round(width * shrunk)), max(1, round(height * shrunk))
     grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    edges = sum(np.abs(cv2.Sobel(grey, cv2.CV_32F, *direction)) for direction in [(1, 0), (0, 1)])
+    edges = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1))
     small = [max(1, min(round(side * shrunk), extent)) for extent in grey.shape]
     # The mean over a window by its top left corner; only windows that lie inside are asked.
     means = cv2.boxFilter(edges, -1, (small[1], small[0]), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)

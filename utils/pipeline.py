@@ -10,7 +10,10 @@ from typing import TypeVar
 
 import torch
 
-Job, Loaded, Piece, Result = TypeVar("Job"), TypeVar("Loaded"), TypeVar("Piece"), TypeVar("Result")
+Job = TypeVar("Job")
+Loaded = TypeVar("Loaded")
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
 
 AHEAD = 2
 """Jobs that are loaded, or being loaded, while one is worked on."""

@@ -18,7 +18,7 @@ def visible(text: object) -> str:
     return _HIDDEN.sub(_written_out, str(text))
 
 
-def _written_out(found: re.Match) -> str:
+def _written_out(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code in (9, 10, 13):
         return {9: "\\t", 10: "\\n", 13: "\\r"}[code]

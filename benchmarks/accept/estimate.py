@@ -28,7 +28,7 @@ def schedules(context: Context) -> Iterator[Row]:
             yield Row(title, {"iterations": paper.iterations}, verdict="not run", note="its speed was not measured")
             continue
         larger = 1.0 if context.full else 1e9 * GFLOPS[title] / made[title].operations()
-        best = max(rates[title], key=rates[title].get)
+        best = max(rates[title], key=rates[title].__getitem__)
 
         def hours(name: str, title: str = title, paper=paper, larger: float = larger) -> float:
             seconds = made[title].stage.batch_size / rates[title][name] * larger

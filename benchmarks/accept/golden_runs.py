@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.accept.plain_runtime import PlainRuntime
-from models import Generator, build_generator, load_weights
+from models import CISRPSI, Generator, build_generator, load_weights
 from models.published_names import names_in_file
 from training.options import StageOptions
 from training.recipes import RECIPES
+from training.recipes.adversarial import Adversarial
 from training.recipes.base import Batch, Recipe
+from training.runtime import Runtime
 from utils.options import validate
 
 CISRNET = {"type": "cisrnet", "scale": 2, "num_feat": 16, "coarse_groups": 1, "coarse_blocks": 2, "fine_groups": 1,
@@ -74,12 +76,12 @@ def _working_in(dtype: torch.dtype) -> Iterator[None]:
     before, to_float = torch.get_default_dtype(), Tensor.float
     torch.set_default_dtype(dtype)
     if dtype == torch.float64:
-        Tensor.float = Tensor.double
+        Tensor.float = Tensor.double  # type: ignore[method-assign]  # put back below
     try:
         yield
     finally:
         torch.set_default_dtype(before)
-        Tensor.float = to_float
+        Tensor.float = to_float  # type: ignore[method-assign]  # its own
 
 
 class _Runner:
@@ -93,7 +95,7 @@ class _Runner:
         released = {"type": "unfolding", "schedule": "released", "lambda_every": 20}
         recipe = self._recipe(network, released, 1e-4, schedule=schedule)
 
-        def iterate(number: int) -> Iterator[tuple[float, float]]:
+        def iterate(number: int) -> Iterator[tuple[Tensor, float]]:
             recipe.set_iteration(int(fixture["epochs"][number]) - 1)  # an epoch of one iteration
             terms = recipe.iteration([self._batch(fixture, number, "lr", "hr", "clean_lr")])
             yield from zip((terms[k] for k in ("loss", "restored_lr", "sr")), fixture["losses"][number])
@@ -105,10 +107,11 @@ class _Runner:
         network = self._network(CISR_PSI, fixture)
         recipe = self._recipe(network, {"type": "nonlocal_prior", "kernel": "released"}, 1e-4)
 
-        def iterate(number: int) -> Iterator[tuple[float, float]]:
+        def iterate(number: int) -> Iterator[tuple[Tensor, float]]:
             terms = recipe.iteration([self._batch(fixture, number, "lr", "clean_lr")])
             yield terms["loss"], fixture["losses"][number]
 
+        assert isinstance(network, CISRPSI)
         return self._differences("CISR-PSI, prior", fixture, "", network.arm.prior, "nonlocal_prior", iterate)
 
     def coarse(self) -> Differences:
@@ -138,7 +141,7 @@ class _Runner:
         schedule = {"type": "multistep", "milestones": [drop], "gamma": 0.1}
         made = self._recipe(network, {"type": "coarse_to_fine", **recipe}, lr, schedule=schedule)
 
-        def iterate(number: int) -> Iterator[tuple[float, float]]:
+        def iterate(number: int) -> Iterator[tuple[Tensor, float]]:
             made.set_iteration(number)
             terms = made.iteration([self._batch(fixture, number, "lr", "hr")])
             yield terms["loss"], fixture["losses"][number]
@@ -154,10 +157,11 @@ class _Runner:
         made = self._recipe(network, recipe, lr, batch_size=2)
         if name == "esrgan":
             state = {key[7:]: torch.from_numpy(fixture[key]) for key in fixture if key.startswith("init_d/")}
+            assert isinstance(made, Adversarial)
             made.discriminator.load_state_dict(state, strict=False)
         wanted = ("perceptual", "pixel", "adversarial", "discriminator") if name == "esrgan" else ("loss",)
 
-        def iterate(number: int) -> Iterator[tuple[float, float]]:
+        def iterate(number: int) -> Iterator[tuple[Tensor, float]]:
             hr = enlarged(fixture["small"][number])
             lr = (hr // 16 * 16 + 8).astype(np.uint8)
             made.set_iteration(number)
@@ -191,7 +195,7 @@ class _Runner:
         values = {"name": "s", "recipe": recipe, "iterations": 1000, "optimizer": {"lr": lr}, **stage}
         options = validate(values, StageOptions, "golden run")
         network = network.to(self.dtype).train()
-        made = RECIPES[options.recipe.type](options.recipe, network, options, PlainRuntime(self.device))
+        made = RECIPES[options.recipe.type](options.recipe, network, options, cast(Runtime, PlainRuntime(self.device)))
         for part in ("losses", "discriminator"):
             if hasattr(made, part):
                 getattr(made, part).to(self.dtype)
@@ -229,7 +233,8 @@ def random_vgg19(folder: Path, gain: float) -> Path:
     path = folder / f"vgg19_{gain}.pth"
     if path.exists():
         return path
-    random, state, index, channels = np.random.RandomState(19), {}, 0, 3
+    random, index, channels = np.random.RandomState(19), 0, 3
+    state: dict[str, Tensor] = {}
     for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512, 0):
         if width == 0:
             index += 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skimage.data
@@ -20,21 +21,26 @@ from inference.restorer import Restorer
 from inference.shipped_weights import cards
 from metrics.lpips import Lpips
 from metrics.psnr_ssim import psnr_rgb, psnr_y, ssim_y
-from models import Discriminator, DiscriminatorOptions, build_generator, load_weights, options_in_file
+from models import CISRPSI, CISRNet, Discriminator, DiscriminatorOptions, build_generator, load_weights, options_in_file
 from models.nonlocal_prior import NonLocalPrior
 
 FP32 = 1e-3
 """Grey levels of 255 that float32 without TF32 may be away."""
 RELEASED_MASK = 1e-2
 """The same for CISR-PSI's released mask, whose denominators pass through zero: some pixels are ill-conditioned."""
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "cisrnet": {"num_feat": 16, "coarse_groups": 1, "coarse_blocks": 2, "fine_groups": 1, "fine_blocks": 2},
     "cisr_psi": {"num_feat": 16, "arm_groups": 1, "rem_groups": 1, "blocks": 2, "mask": "released"},
     "vdsr": {"num_feat": 16, "layers": 6},
     "rcan": {"num_feat": 16, "groups": 1, "blocks": 2},
     "rdn": {"num_feat": 16, "num_grow_ch": 16, "blocks": 2, "layers": 2},
 }
-KINDS = {"coarse_block_kind": "sequential", "fine_block_kind": "parallel", "coarse_blocks": 1, "fine_blocks": 1}
+KINDS: dict[str, Any] = {
+    "coarse_block_kind": "sequential",
+    "fine_block_kind": "parallel",
+    "coarse_blocks": 1,
+    "fine_blocks": 1,
+}
 
 Outputs = dict[str, Tensor]
 
@@ -80,7 +86,7 @@ def _load(path: Path) -> Outputs:
 def _cisrnet(path: Path) -> tuple[Callable, Outputs]:
     golden = _load(path)
 
-    def forward(network: nn.Module, device: torch.device) -> Outputs:
+    def forward(network: CISRNet, device: torch.device) -> Outputs:
         coarse, fine = network.coarse_and_fine(golden["input"].to(device) / 255)
         return {"coarse": coarse * 255, "fine": fine * 255}
 
@@ -90,7 +96,7 @@ def _cisrnet(path: Path) -> tuple[Callable, Outputs]:
 def _cisr_psi(path: Path) -> tuple[Callable, Outputs]:
     golden = _load(path)
 
-    def forward(network: nn.Module, device: torch.device) -> Outputs:
+    def forward(network: CISRPSI, device: torch.device) -> Outputs:
         steps = network.unfold(golden["input"].to(device) / 255)
         return {
             f"{name}_{step}": image * 255
@@ -105,12 +111,13 @@ def _cisr_psi(path: Path) -> tuple[Callable, Outputs]:
 def _in_all_precisions(
     context: Context, case: str, network: nn.Module, forward: Callable, wanted: Outputs, tolerance: float
 ) -> Row:
-    values = dict.fromkeys(("fp32", "TF32", "bf16", "fp16"))
+    values: dict[str, float | None] = dict.fromkeys(("fp32", "TF32", "bf16", "fp16"))
     for precision in precisions(context.device):
         with computing_in(precision, context.device), torch.inference_mode():
             found = {name: value.float().cpu() for name, value in forward(network, context.device).items()}
         values[precision] = max(_apart(found[name], wanted[name]) for name in wanted)
-    return judged(case, values, values["fp32"] <= tolerance, f"fp32 ≤ {tolerance:g}")
+    fp32 = values["fp32"]
+    return judged(case, values, fp32 is not None and fp32 <= tolerance, f"fp32 ≤ {tolerance:g}")
 
 
 def _apart(found: Tensor, wanted: Tensor) -> float:
@@ -122,7 +129,7 @@ def _apart(found: Tensor, wanted: Tensor) -> float:
 def _discriminator(context: Context) -> Row:
     path = context.golden / "discriminator128_feats8"
     golden = _load(path)
-    values = dict.fromkeys(("fp32", "TF32", "bf16", "fp16"))
+    values: dict[str, float | None] = dict.fromkeys(("fp32", "TF32", "bf16", "fp16"))
     for precision in precisions(context.device):
         network = Discriminator(DiscriminatorOptions(num_feat=8))
         load_weights(network, path.with_suffix(".pth"))
@@ -130,7 +137,8 @@ def _discriminator(context: Context) -> Row:
         with computing_in(precision, context.device), torch.inference_mode():
             judged_patches = network(golden["input"].to(context.device)).float().cpu()
         values[precision] = _apart(judged_patches, golden["output_train_mode"])
-    return judged("discriminator (its logits)", values, values["fp32"] <= 1e-4, "fp32 ≤ 0.0001")
+    fp32 = values["fp32"]
+    return judged("discriminator (its logits)", values, fp32 is not None and fp32 <= 1e-4, "fp32 ≤ 0.0001")
 
 
 def networks_against_cpu(context: Context) -> Iterator[Row]:
@@ -170,7 +178,7 @@ def nonlocal_operator(context: Context) -> Iterator[Row]:
                 with tf32(False):
                     restored = operator(z.to(device), guide.to(device))
                     restored.square().mean().backward()
-                gradient = torch.cat([p.grad.flatten() for p in operator.parameters()]).cpu()
+                gradient = torch.cat([p.grad.flatten() for p in operator.parameters() if p.grad is not None]).cpu()
                 results[device] = restored.detach().cpu(), gradient
             (output, gradient), (wanted, reference) = results[context.device], results[torch.device("cpu")]
             apart = _apart(output, wanted)

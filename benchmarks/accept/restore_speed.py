@@ -60,7 +60,7 @@ def _precisions(context: Context) -> list[Precision]:
 
 
 def _restorer(path, device: torch.device, precision: Precision) -> Restorer:
-    network = build_generator(options_in_file(path)).eval().to(device, memory_format=torch.channels_last)
+    network = build_generator(options_in_file(path)).eval().to(device).to(memory_format=torch.channels_last)
     return Restorer(network, device, precision=precision)
 
 

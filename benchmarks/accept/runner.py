@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,12 @@ class _Worker:
 
     def __init__(self, settings: Settings, folder: Path):
         self.settings, self.folder = settings, folder
-        self.process = self.pipe = None
+        self.process: SpawnProcess | None = None
+        self.pipe: Connection | None = None
 
     def run(self, step: Step, meant: float, limit: float, earlier: list[dict[str, Any]], machine: Callable):
         """Rows of a step as they come; the last one says so where it failed."""
-        if self.process is None:
+        if self.process is None or self.pipe is None:
             context = multiprocessing.get_context("spawn")
             self.pipe, theirs = context.Pipe()
             self.process = context.Process(target=_serve, args=(theirs, self.settings, self.folder))
@@ -105,9 +107,10 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process and what it has started: it leads a group of its own."""
-        if self.process is None:
+        if self.process is None or self.pipe is None:
             return
         with suppress(ProcessLookupError, PermissionError):
+            assert self.process.pid is not None
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join(10)  # one that the driver holds may stay; it is left behind
@@ -116,7 +119,7 @@ class _Worker:
 
     def close(self) -> None:
         """Let the process end by itself: it reads that nothing more comes."""
-        if self.process is not None:
+        if self.process is not None and self.pipe is not None:
             self.pipe.close()
             self.process.join(10)
             self.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -164,16 +164,19 @@ def _trained(options: Path, *overrides: str) -> None:
 
 def _kill_at(iteration: int, folder: RunFolder, options: Path, *overrides: str, forked: bool) -> bool:
     """Start the training and kill it once it has a checkpoint of `iteration`; whether it was still running then."""
+    running: Callable[[], bool]
+    kill: Callable[[], None]
+    end: Callable[[], object]
     if forked:
-        process = soak.fork(options, "auto", *overrides)
-        running, end = process.is_alive, process.join
+        child = soak.fork(options, "auto", *overrides)
+        running, kill, end = child.is_alive, child.kill, child.join
     else:
-        process = soak.start(options, "--resume", "auto", *overrides)
-        running, end = (lambda: process.poll() is None), process.communicate
+        program = soak.start(options, "--resume", "auto", *overrides)
+        running, kill, end = (lambda: program.poll() is None), program.kill, program.communicate
     while running() and not [number for number in folder.iterations() if number >= iteration]:
         time.sleep(0.02)
     met = running()
-    process.kill()
+    kill()
     end()
     return met
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -71,7 +72,7 @@ class Workload:
         torch.manual_seed(0)
         stage, side, scale = self.stage, self.options.data.train.patch_size, self.options.generator.scale
         generator = build_generator(self.options.generator).train()
-        recipe = RECIPES[stage.recipe.type](stage.recipe, generator, stage, runtime)
+        recipe = RECIPES[stage.recipe.type](stage.recipe, generator, stage, cast(Runtime, runtime))
         recipe.set_iteration(1)
         sizes = {"lr": side, "hr": side * scale, **({"clean_lr": side} if recipe.needs_clean_lr else {})}
         batch = {name: torch.rand(stage.batch_size, 3, size, size) for name, size in sizes.items()}

@@ -25,6 +25,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,11 +105,12 @@ class _Cv2Codec(QualityCodec):
 
     def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
         data = self.encode(image)
-        return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), data
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded is not None
+        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), data
 
 
-_SUBSAMPLINGS = {
-    "400": None,
+_SAMPLING_FACTORS = {
     "420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
     "422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -137,9 +139,9 @@ class Jpeg(_Cv2Codec):
         _check_side(self, image, 65500)
         if self.subsampling == "400":
             # OpenCV makes Y of colours by JPEG's own weights; a grey image stays as it is.
-            return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality], cv2.COLOR_RGB2GRAY)
-        sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SUBSAMPLINGS[self.subsampling]]
-        return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality, *sampling])
+            return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality], cv2.COLOR_RGB2GRAY)
+        sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING_FACTORS[self.subsampling]]
+        return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality, *sampling])
 
     def decode(self, data: bytes) -> np.ndarray:
         return decode_still(self, data, "JPEG")
@@ -155,7 +157,7 @@ class Webp(_Cv2Codec):
 
     def _encode(self, image: np.ndarray) -> bytes:
         _check_side(self, image, 16383)
-        return _cv2_encode(self, ".webp", image, [cv2.IMWRITE_WEBP_QUALITY, self.quality])
+        return _cv2_encode(self, ".webp", image, [cv2.IMWRITE_WEBP_QUALITY, self.one_quality])
 
     def decode(self, data: bytes) -> np.ndarray:
         return decode_still(self, data, "WEBP")
@@ -187,7 +189,7 @@ class Avif(QualityCodec):
 
 _CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, Webp, Avif, Hevc, Hm)}
 _CHROMA: dict[type[QualityCodec], tuple[str, ...]] = {
-    Jpeg: tuple(_SUBSAMPLINGS),
+    Jpeg: ("400", *_SAMPLING_FACTORS),
     Hevc: Hevc.subsamplings,
     Hm: Hm.subsamplings,
 }
@@ -205,7 +207,7 @@ def _parse_one(text: str) -> Codec:
     if name not in _CODECS:
         raise CodecError(f"no codec is called {name}")
     quality = int(low) if high is None else Range(int(low), int(high))
-    settings: dict[str, bool | str] = {}
+    settings: dict[str, Any] = {}
     if full:
         if not issubclass(_CODECS[name], Hevc):
             raise CodecError(f"{name} has no 'full'")

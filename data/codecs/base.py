@@ -30,11 +30,20 @@ class Range:
 class Codec(ABC):
     """One way to compress an image. Images are uint8 HWC RGB; `str(codec)` is the spec that `parse` reads."""
 
-    is_range = False
-    size_multiple = 1
-    """Sides of training images are cropped to multiples of this before they are encoded."""
-    keeps_size = True
-    """Whether the picture has the size of the image; else `original_of` has the picture's."""
+    @property
+    def is_range(self) -> bool:
+        """Whether a quality must be drawn first."""
+        return False
+
+    @property
+    def size_multiple(self) -> int:
+        """Sides of training images are cropped to multiples of this before they are encoded."""
+        return 1
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether the picture has the size of the image; else `original_of` has the picture's."""
+        return True
 
     def draw(self, rng: np.random.Generator) -> Codec:
         """Return a codec of one quality: this one, with nothing taken from `rng`, if it has no range."""
@@ -99,7 +108,8 @@ class QualityCodec(Codec):
     highest: ClassVar[int]
 
     def __post_init__(self) -> None:
-        low, high = (self.quality.low, self.quality.high) if self.is_range else (self.quality, self.quality)
+        quality = self.quality
+        low, high = (quality.low, quality.high) if isinstance(quality, Range) else (quality, quality)
         if low < self.lowest or high > self.highest:
             raise CodecError(f"{self.name} goes from {self.lowest} to {self.highest}")
         if self.is_range and low >= high:
@@ -107,6 +117,12 @@ class QualityCodec(Codec):
 
     def __str__(self) -> str:
         return f"{self.name}{self.quality}"
+
+    @property
+    def one_quality(self) -> int:
+        """The quality of a codec that has one, as every one that encodes has: see `draw`."""
+        assert isinstance(self.quality, int)
+        return self.quality
 
     @property
     def family(self) -> str:
@@ -125,7 +141,7 @@ class QualityCodec(Codec):
         return isinstance(self.quality, Range)
 
     def draw(self, rng: np.random.Generator) -> Codec:
-        if not self.is_range:
+        if not isinstance(self.quality, Range):
             return self
         return replace(self, quality=int(rng.integers(self.quality.low, self.quality.high, endpoint=True)))
 

@@ -124,6 +124,13 @@ class Chain(Codec):
         return any(step.is_range for step in self.steps)
 
     @property
+    def last(self) -> Codec:
+        """The codec that makes the bytes."""
+        codec = self.steps[-1]
+        assert isinstance(codec, Codec)  # as checked when it was made
+        return codec
+
+    @property
     def keeps_size(self) -> bool:
         return not any(isinstance(step, Resize) for step in self.steps)
 
@@ -146,7 +153,7 @@ class Chain(Codec):
         return image
 
     def decode(self, data: bytes) -> np.ndarray:
-        return self.steps[-1].decode(data)
+        return self.last.decode(data)
 
     def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
         image, data = self._room(self._checked(image), 0), b""
@@ -166,6 +173,7 @@ class Chain(Codec):
             if isinstance(step, Resize):
                 break
             if isinstance(step, Shift):
+                assert isinstance(step.down, int) and isinstance(step.right, int)  # drawn
                 down, right = down + step.down, right + step.right
         return np.pad(image, ((down, 0), (right, 0), (0, 0)), mode="edge") if down or right else image
 

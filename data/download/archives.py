@@ -7,6 +7,7 @@ Reading to the end of each member checks the zip's CRC (of a .tgz: gzip's, over 
 """
 
 import gzip
+import io
 import lzma
 import os
 import re
@@ -16,12 +17,12 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 from tqdm import tqdm
 
@@ -62,7 +63,7 @@ class _Member:
     name: str
     kind: str  # "file", "folder" or "other"
     size: int  # bytes, as the archive says
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes] | None]  # None of what is no file
 
 
 def unpack(archive: Path, folders: Sequence[ImageFolder]) -> None:
@@ -118,7 +119,7 @@ def _copy_images(archive: Path, temporary: dict[ImageFolder, Path]) -> None:
             bar.update()
 
 
-def _members(archive: Path) -> tuple[int, Iterator[_Member]]:
+def _members(archive: Path) -> tuple[int, Generator[_Member, None, None]]:
     """What the archive may unpack to, in bytes, and what is in it."""
     limit = SLACK + MAX_EXPANSION * archive.stat().st_size
     return limit, _zip_members(archive) if archive.suffix.lower() == ".zip" else _tar_members(archive, limit)
@@ -151,6 +152,7 @@ def _copy(archive: Path, member: _Member, path: Path) -> None:
     with out:
         with _reading(archive):
             source = member.open()
+        assert source is not None
         with source:
             while True:
                 with _reading(archive):
@@ -186,7 +188,7 @@ def _check_member(archive: Path, member: _Member) -> None:
         raise ArchiveError(f"{archive}: refused, {_shown(member.name)} is a link or a device, not an image")
 
 
-def _zip_members(archive: Path) -> Iterator[_Member]:
+def _zip_members(archive: Path) -> Generator[_Member, None, None]:
     with _reading(archive), zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             kinds = {0: "file", stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
@@ -195,11 +197,12 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             yield _Member(info.filename, kind, info.file_size, partial(opened.open, info))
 
 
-def _tar_members(archive: Path, limit: int) -> Iterator[_Member]:
+def _tar_members(archive: Path, limit: int) -> Generator[_Member, None, None]:
     zipped = archive.suffix.lower() in (".tgz", ".gz")
     with _reading(archive), archive.open("rb") as raw:
         stream = _Limited(gzip.GzipFile(fileobj=raw) if zipped else raw, limit)
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as opened:
+        # A stream is read and nothing else.
+        with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", bufsize=CHUNK) as opened:
             for info in opened:
                 kind = "file" if info.isreg() else "folder" if info.isdir() else "other"
                 yield _Member(info.name, kind, info.size, partial(opened.extractfile, info))
@@ -210,7 +213,7 @@ def _tar_members(archive: Path, limit: int) -> Iterator[_Member]:
 class _Limited:
     """Stops a tar whose headers alone (long names) would fill the memory."""
 
-    def __init__(self, file: BinaryIO, limit: int):
+    def __init__(self, file: io.BufferedIOBase, limit: int):
         self.file, self.left = file, limit + SLACK
 
     def read(self, size: int) -> bytes:

@@ -20,7 +20,7 @@ class Archive:
 
 
 DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"  # the authors'; digests as TensorFlow Datasets lists them
-ARCHIVES = {
+ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "div2k": (
         Archive(
             DIV2K,

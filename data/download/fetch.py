@@ -20,7 +20,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -106,7 +106,7 @@ class _Part:
             return 0
         return self.path.stat().st_size
 
-    def origin(self) -> dict | None:
+    def origin(self) -> dict[str, Any] | None:
         """The note, if it is sound and about this address: {"url", "header", "validator", "total"}."""
         try:
             note = json.loads(self.note.read_text(encoding="utf-8"))
@@ -191,14 +191,14 @@ def _transfer(part: _Part, copies: int, most: int) -> None:
         raise _BrokenOff(f"{have:,} of {total:,} bytes came")
 
 
-def _ask(part: _Part, origin: dict | None, have: int) -> http.client.HTTPResponse:
+def _ask(part: _Part, origin: dict[str, Any] | None, have: int) -> http.client.HTTPResponse:
     # identity: a compressed answer has other byte positions than the file
     request = urllib.request.Request(part.url, headers={"Accept-Encoding": "identity", "User-Agent": "Mozilla/5.0"})
     if origin is not None and have:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", origin["validator"])
     try:
-        response = _opener().open(request, timeout=TIMEOUT_S)
+        response: http.client.HTTPResponse = _opener().open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # nothing there where our bytes end: they belong to another file
@@ -228,7 +228,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         raise _BrokenOff(str(error) or type(error).__name__) from None
 
 
-def _is_the_rest(headers: http.client.HTTPMessage, origin: dict, have: int) -> bool:
+def _is_the_rest(headers: http.client.HTTPMessage, origin: dict[str, Any], have: int) -> bool:
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("Content-Range", ""))
     if match is None or [int(number) for number in match.groups()] != [
         have,
@@ -243,7 +243,9 @@ def _is_the_rest(headers: http.client.HTTPMessage, origin: dict, have: int) -> b
 
 def _strong(validator: str | None) -> bool:
     """Whether a validator may stand in If-Range: a weak ETag may not, it also covers other bytes."""
-    return bool(validator) and validator.isascii() and validator.isprintable() and not validator.startswith("W/")
+    if not validator:
+        return False
+    return validator.isascii() and validator.isprintable() and not validator.startswith("W/")
 
 
 def _check_room(path: Path, total: int | None, have: int, copies: int) -> None:
@@ -280,13 +282,21 @@ def _check_address(url: str) -> None:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         if urlsplit(newurl).scheme not in ({"https"} if req.type == "https" else {"http", "https"}):
             raise DownloadError(f"{req.full_url}: refused to be sent on to {newurl}, which is less safe")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-class _Hurried:
+class _Connection(http.client.HTTPConnection):
     """A connection whose headers must come within HEADERS_S."""
 
     def getresponse(self) -> http.client.HTTPResponse:
@@ -303,21 +313,17 @@ class _Hurried:
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # not TLS's own, which would wait for the other side
 
 
-class _Connection(_Hurried, http.client.HTTPConnection):
-    pass
-
-
-class _SecureConnection(_Hurried, http.client.HTTPSConnection):
+class _SecureConnection(_Connection, http.client.HTTPSConnection):
     pass
 
 
 class _HTTPHandler(urllib.request.HTTPHandler):
-    def http_open(self, req):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_Connection, req)
 
 
 class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def https_open(self, req):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_SecureConnection, req)
 
 

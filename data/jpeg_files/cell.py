@@ -124,6 +124,6 @@ def _correction(samples: np.ndarray, plane: _Plane, top: int, width: float) -> n
     decoded = levels.transpose(0, 2, 1, 3) * steps
     reach = steps * (width / 2)
     moved = np.clip(spectrum, decoded - reach, decoded + reach) - spectrum
-    change = np.zeros_like(means)
+    change: np.ndarray = np.zeros_like(means)
     change[: coded.shape[0], : coded.shape[1]] = idctn(moved, axes=(1, 3), norm="ortho").reshape(coded.shape)
     return change.repeat(down, 0).repeat(across, 1)

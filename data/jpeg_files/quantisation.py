@@ -7,8 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-from data.codecs import Chain, Codec, Jpeg
+from data.codecs import Codec, Jpeg
+from data.codecs.chain import Chain
 
 Steps = tuple[float, float]
 """Mean quantisation steps of luma and of chroma, 1 to 255 each (16-bit tables go beyond)."""
@@ -22,6 +24,7 @@ def steps_in_file(data: bytes) -> Steps:
     """
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            assert isinstance(image, JpegImageFile)
             tables = image.quantization
             means = [float(np.mean(tables[component[3]])) for component in image.layer]
     except (OSError, SyntaxError, ValueError, KeyError, IndexError, Image.DecompressionBombError):
@@ -33,7 +36,7 @@ def steps_in_file(data: bytes) -> Steps:
 def steps_of(codec: Codec) -> Steps:
     """Return the mean steps of what `codec` (one quality, no range) encodes last; `UNKNOWN` if that is no JPEG."""
     if isinstance(codec, Chain):
-        return steps_of(codec.steps[-1])
+        return steps_of(codec.last)
     if not isinstance(codec, Jpeg):
         return UNKNOWN
     return steps_in_file(codec.encode(np.zeros((16, 16, 3), np.uint8)))  # the tables do not depend on the image

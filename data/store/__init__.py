@@ -15,6 +15,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def map_path(folder: Path, name: str) -> Path:
     return folder / f"{name.encode('utf-8', 'backslashreplace').decode()}.npy"
 
 
-def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
+def read_manifest(folder: Path, name: str = "manifest.json") -> dict[str, Any] | None:
     """The manifest of a leaf folder, or None where it is not whole yet.
 
     Raises:
@@ -103,7 +104,7 @@ def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
     path = folder / name
     try:
         data = path.read_bytes()
-        manifest = json.loads(data)
+        manifest: dict[str, Any] = json.loads(data)
         manifest["images"].items()
         if manifest["format"] > 1 and data != _with_check(data.rpartition(_CHECK)[0]):
             raise ValueError("altered: its checksum is another")
@@ -117,7 +118,7 @@ def read_manifest(folder: Path, name: str = "manifest.json") -> dict | None:
 _CHECK = b',\n"check": "'
 
 
-def manifest_bytes(manifest: dict) -> bytes:
+def manifest_bytes(manifest: dict[str, Any]) -> bytes:
     """A manifest as `read_manifest` reads it back: JSON with a line for each image, and a checksum of all before it.
 
     Names that are not UTF-8 (from old archives) stand there escaped, as all that is not ASCII.

@@ -46,7 +46,8 @@ def make(task: Task) -> Made:
         source = {"source_bytes": len(data), "source_sha256": digest_of(data)}
         clean: dict[int, np.ndarray] = {}
         for scale, spec in task.kinds:
-            pixels, rate = hr, {}
+            pixels = hr
+            rate: dict[str, float] = {}
             if scale:
                 if scale not in clean:
                     if min(hr.shape[:2]) < scale:

@@ -10,9 +10,10 @@ files whose maker you know.
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def _pairs(gt: Path, lq: Path, sizes: dict[str, Size]) -> Iterator[tuple[str, np
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator:
+def _opened(folder: Path) -> Iterator[Any]:
     """A read-only transaction on the folder's data.mdb."""
     try:
         import lmdb
@@ -143,13 +144,13 @@ def _opened(folder: Path) -> Iterator:
             raise LmdbError(f"{path}: damaged ({error}): copy it again") from None
 
 
-def _check_keys(folder: Path, transaction, sizes: dict[str, Size]) -> None:
+def _check_keys(folder: Path, transaction: Any, sizes: dict[str, Size]) -> None:
     found = {key.decode("ascii", "backslashreplace") for key in transaction.cursor().iternext(values=False)}
     listed, held = f"{folder}/meta_info.txt", f"{folder}/data.mdb"
     _compare(sizes, found, f"{listed} and not in {held}", f"{held} and not in {listed}")
 
 
-def _compare(first, second, only_first: str, only_second: str) -> None:
+def _compare(first: Collection[str], second: Collection[str], only_first: str, only_second: str) -> None:
     for some, others, where in ((first, second, only_first), (second, first, only_second)):
         missing = sorted(set(some) - set(others))
         if missing:

@@ -13,6 +13,7 @@ import json
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from data.store import SourceImage
 from utils.errors import UserError
@@ -37,8 +38,8 @@ class Stamps:
     def __init__(self, store: Path):
         self.path = store / ".stamps.json"
         self.changed = False
-        self._sources: dict[str, list] = {}
-        self._maps: dict[str, list] = {}
+        self._sources: dict[str, list[Any]] = {}
+        self._maps: dict[str, list[Any]] = {}
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             noted = json.loads(self.path.read_bytes())
             self._sources, self._maps = dict(noted["sources"]), dict(noted["maps"])
@@ -52,7 +53,8 @@ class Stamps:
         stamp = stamp_of(image.path)
         noted = self._sources.get(image.name)
         if not read and noted is not None and noted[:3] == list(stamp):
-            return noted[3]
+            known: str = noted[3]
+            return known
         digest = sha256_of(image.path)
         self.note_source(image.name, stamp, digest)
         return digest

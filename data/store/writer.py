@@ -107,11 +107,11 @@ class Preparation:
             for kind in kinds:
                 folder = leaf(store, *kind)
                 manifest, found = _read_records(folder, wanted)
-                sound = {}
+                sound: dict[str, Record] = {}
                 for image in images:
                     bar.update()
                     record = found.get(image.name)
-                    if _is_current(image, record, digest) and check.is_sound(folder, image.name, record):
+                    if record and _is_current(image, record, digest) and check.is_sound(folder, image.name, record):
                         sound[image.name] = record
                     else:
                         wanted[image.name].append(kind)
@@ -185,16 +185,16 @@ def folder_stamps(store: Path, kinds: list[Kind]) -> list[Stamp | None]:
     return stamps
 
 
-def _is_current(image: SourceImage, record: Record | None, digest: Callable[[SourceImage], str]) -> bool:
-    if record is None or "map_sha256" not in record:
+def _is_current(image: SourceImage, record: Record, digest: Callable[[SourceImage], str]) -> bool:
+    if "map_sha256" not in record:
         return False
     try:
-        return record["source_sha256"] == digest(image)
+        return bool(record["source_sha256"] == digest(image))
     except OSError:
         return False  # what is wrong with the file is said when its turn comes
 
 
-def _read_records(folder: Path, wanted: dict[str, list[Kind]]) -> tuple[dict | None, dict[str, Record]]:
+def _read_records(folder: Path, wanted: dict[str, list[Kind]]) -> tuple[dict[str, Any] | None, dict[str, Record]]:
     """The manifest of a folder (None: it is not whole), and the records of its images."""
     manifest = read_manifest(folder)
     before = manifest or read_manifest(folder, _PARTIAL)

@@ -89,9 +89,10 @@ def _curves(arguments: argparse.Namespace) -> dict[str, Figure]:
         f"curves_{options.name}_{against}": plot_curves(average, options, arguments.measure, against)
         for against in ("quality", "bits_per_pixel")
     }
-    if None in figures.values():
+    drawn = {name: figure for name, figure in figures.items() if figure is not None}
+    if len(drawn) < len(figures):
         raise UserError(f"{options.folder}: no codec has {arguments.measure} at two qualities; evaluate more of them")
-    return figures
+    return drawn
 
 
 def _heat_map(arguments: argparse.Namespace) -> dict[str, Figure]:

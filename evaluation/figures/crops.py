@@ -107,7 +107,7 @@ def _largest_gains(options: EvaluationOptions) -> list[str]:
             others = scores.drop(reference, errors="ignore")
             if not len(others) or others.isna().all():
                 continue
-            gain = others.max() - (scores[reference] if reference in scores else others.min())
+            gain = others.max() - (scores[reference] if reference is not None and reference in scores else others.min())
             if best is None or gain > best[0]:
                 best = gain, f"{dataset.name}/{image}/{compression}"
         if best is not None:
@@ -131,9 +131,9 @@ def _find(options: EvaluationOptions, name: str) -> EvaluationItem:
         if item.compression == parts[2] and parts[1] in (item.image, csv_cell(item.image)):
             return item
     images, compressions = (list(dict.fromkeys(values)) for values in zip(*((i.image, i.compression) for i in items)))
-    for what, value, known in [("image", parts[1], images), ("compression", parts[2], compressions)]:
-        if value not in known:
-            listed = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+    for what, value, there in [("image", parts[1], images), ("compression", parts[2], compressions)]:
+        if value not in there:
+            listed = ", ".join(there[:8]) + (", …" if len(there) > 8 else "")
             raise UserError(f"--image {name}: no {what} {value!r} in {parts[0]}; there are {listed}")
     raise AssertionError("every image has every compression")
 

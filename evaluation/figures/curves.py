@@ -91,7 +91,7 @@ def _panels(
             if isinstance(codec, QualityCodec) and len(rows):
                 found.setdefault((dataset.name, codec.family), {})[codec] = rows
     return {
-        place: dict(sorted(qualities.items(), key=lambda item: item[0].quality))
+        place: dict(sorted(qualities.items(), key=lambda item: item[0].one_quality))
         for place, qualities in found.items()
         if max(sum((rows["model"] == model.name).any() for rows in qualities.values()) for model in options.models) > 1
     }
@@ -108,13 +108,13 @@ def _panel(
         points = []
         for codec, rows in qualities.items():
             for _, row in rows[rows["model"] == name].iterrows():
-                points.append((codec.quality if against == "quality" else row["bits_per_pixel"], row[measure]))
+                points.append((codec.one_quality if against == "quality" else row["bits_per_pixel"], row[measure]))
         if len(points) > 1:
             axes.plot(*zip(*points), label=name, **style)
     title = next(iter(qualities)).title
     if against == "quality":
         axes.set_xlabel(title)
-        axes.set_xticks([codec.quality for codec in qualities])
+        axes.set_xticks([codec.one_quality for codec in qualities])
         if title.endswith("QP"):
             axes.invert_xaxis()
     else:

@@ -75,7 +75,9 @@ def plot_heat_map(average: pd.DataFrame, options: EvaluationOptions, measure: st
         stack[-1].set_xlabel("tested on")
         bar = figure.colorbar(image, ax=list(stack), fraction=0.05, shrink=0.9)
         bar.outline.set_visible(False)
-        figure.suptitle(f"gain in {heading(measure)} over {baseline(options).name}", fontsize=10)
+        reference = baseline(options)
+        assert reference is not None  # without one there are no gains
+        figure.suptitle(f"gain in {heading(measure)} over {reference.name}", fontsize=10)
     return figure
 
 

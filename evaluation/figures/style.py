@@ -20,7 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 BASELINE = {"color": "#7F7F7F", "marker": ".", "linestyle": "--"}
 DPI = 150
 
-_RC = {
+_RC: dict[Any, object] = {  # the names are literals in the stubs of newer matplotlib, text in those of older
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 9,
     "axes.titlesize": 10,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,7 @@ def _draw(run: Run, colour: str, loss: Axes, rate: Axes, *, alone: bool) -> None
         loss.plot(*_columns(stage.loss, start), color=colour, linewidth=1, label=label)
         for number, (dash, (name, points)) in enumerate(zip(_DASHES, stage.rates.items())):
             label = name.removeprefix("lr_") if alone and len(stage.rates) > 1 else None
-            style = {"linestyle": dash, "color": COLOURS[number] if alone else colour}
-            rate.plot(*_columns(points, start), label=label, **style)
+            rate.plot(*_columns(points, start), label=label, linestyle=dash, color=COLOURS[number] if alone else colour)
         if alone and len(run.stages) > 1:
             middle = start + stage.length / 2
             loss.annotate(stage.name, (middle, 1.02), xycoords=("data", "axes fraction"), ha="center", va="bottom")
@@ -86,9 +86,13 @@ def _places(run: Run) -> list[str]:
     return list(dict.fromkeys(place for stage in run.stages for place in stage.scores))
 
 
+def _scores_at(place: str, stage: Stage) -> Points:
+    return stage.scores.get(place, [])
+
+
 def _each(run: Run, axes: Axes) -> None:
     for colour, marker, place in zip(COLOURS, MARKERS, _places(run)):
-        points = _joined(run, lambda stage, place=place: stage.scores.get(place, []))
+        points = _joined(run, partial(_scores_at, place))
         axes.plot(*_columns(points, 0), color=colour, marker=marker, label=place)
 
 

@@ -61,7 +61,8 @@ def _order(path: Path) -> list[str]:
     if not path.is_file():
         return []
     stages = read_with_bases(path)[0].get("stages")
-    return [stage.get("name") for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+    named = [stage.get("name") for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+    return [name for name in named if isinstance(name, str)]
 
 
 def _stage(folder: Path) -> Stage | None:

@@ -103,4 +103,6 @@ def _colour(compression: str, compressions: list[str]) -> tuple[float, float, fl
 
 def _codec(compression: str) -> str:
     """The codec of a specification's last step: `jpeg10>webp20` → `webp`."""
-    return re.match(r"[a-z ]*", compression.split(">")[-1])[0]
+    found = re.match(r"[a-z ]*", compression.split(">")[-1])
+    assert found is not None  # of no letters, at least
+    return found[0]

@@ -150,7 +150,7 @@ _MANGA109 = (
     "the authors' own outputs lie one to two pixels off their HR pages, so every method's published figure is low: no "
     "difference is taken"
 )
-COSTS = {(method, scale): Cost(*cost) for method, scale, _, *cost in _CISRNET_TABLE_1}
+COSTS = {(method, scale): Cost(size, seconds) for method, scale, _, size, seconds in _CISRNET_TABLE_1}
 
 
 def _cisrnet_table_1() -> list[Published]:
@@ -162,12 +162,14 @@ def _cisrnet_table_1() -> list[Published]:
             "jpeg10",
             "edsr",
             f"{CISRNET}, Table 1",
-            *map(float, cell.split("/")),
+            psnr,
+            ssim,
             caveat=_MANGA109 if dataset == "Manga109" else _CAVEATS.get((method, dataset, scale), ""),
             comparable=dataset != "Manga109",
         )
         for method, scale, cells, *_ in _CISRNET_TABLE_1
         for dataset, cell in zip(_CISRNET_SETS, cells.split())
+        for psnr, ssim in [map(float, cell.split("/"))]
     ]
 
 
@@ -211,8 +213,8 @@ def _jpeg() -> list[Published]:
     for quality, cells in jpeg.COLOUR.items():
         for method, cell in cells.items():
             task = (method, "LIVE1", 1, f"jpeg{quality}", "rgb", jpeg.COLOUR_SOURCE)
-            psnr, *psnr_b = map(float, cell.split("/"))
-            rows.append(Published(*task, psnr, decimals=2, psnr_b=psnr_b[0] if psnr_b else None))
+            psnr, *blocking = map(float, cell.split("/"))
+            rows.append(Published(*task, psnr, decimals=2, psnr_b=blocking[0] if blocking else None))
     return rows
 
 

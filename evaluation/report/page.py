@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from evaluation.evaluate import Evaluation
-from evaluation.figures.curves import plot_curves
+from evaluation.figures.curves import Against, plot_curves
 from evaluation.figures.style import as_files
 from evaluation.options import EvaluationOptions
 from evaluation.report.previews import make_previews, models_there
@@ -133,7 +133,8 @@ def _curves(tables: Tables, options: EvaluationOptions) -> str:
 
 def _pair_of_curves(tables: Tables, options: EvaluationOptions, measure: str) -> str:
     heading, found = MEASURES[measure].heading, []
-    for against, words in (("quality", "the codec's quality"), ("bits_per_pixel", "bits per pixel")):
+    axes: dict[Against, str] = {"quality": "the codec's quality", "bits_per_pixel": "bits per pixel"}
+    for against, words in axes.items():
         figure = plot_curves(tables.average, options, measure, against)
         if figure is not None:
             label = f"{heading} over {words}"

@@ -57,7 +57,7 @@ def bd_tables(
     ]
     reasons: dict[str, None] = {}
     for dataset, family, compressions in places:
-        group = []
+        group: list[list[Cell]] = []
         for model in models:
             if model == bd.against:
                 continue

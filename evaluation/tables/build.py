@@ -79,13 +79,13 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
 def _csv(frame: pd.DataFrame) -> str:
     """Six digits; words as `csv_cell` writes them."""
     words = frame.select_dtypes(exclude="number")
-    shown = {name: words[name].map(csv_cell, na_action="ignore") for name in words}
+    shown = {str(name): words[name].map(csv_cell, na_action="ignore") for name in words}
     return frame.assign(**shown).to_csv(index=False, float_format="%.6f")
 
 
 def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
     """A table per set, or one of all sets where each has one compression: a group of rows per set × compression."""
-    tables = []
+    tables: list[Table] = []
     sets = {dataset.name: dataset for dataset in options.datasets}
     for table, place in _skeletons(average, options, "bpp"):
         quotes = {
@@ -146,7 +146,7 @@ def _beside(known: Quoted | None, scored: pd.DataFrame, name: str, caveats: dict
 def interval_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
     """As the main tables, with the interval of each mean."""
     names = [name for name in options.metrics if name not in evaluation.left_out]
-    tables = []
+    tables: list[Table] = []
     for table, place in _skeletons(average, options) if names else ():
         table.headings += [MEASURES[name].heading for name in names]
         table.title += f": {LEVEL:.0%} intervals"
@@ -185,11 +185,13 @@ def cost_table(average: pd.DataFrame, evaluation: Evaluation, options: Evaluatio
         if len(headings) == 5:
             row.append(Cell(NOTHING if known is None else f"{known.parameters:g}"))
         row.append(Cell(NOTHING if cost is None or cost.flops is None else f"{cost.flops / 1e9:,.1f}"))
-        seconds = float("nan") if cost is None else costs.loc[model.name, "seconds"]
-        row.append(Cell(NOTHING if pd.isna(seconds) else f"{seconds:.3g}"))
+        spent = float("nan") if cost is None else costs["seconds"].astype(float)[model.name]
+        row.append(Cell(NOTHING if pd.isna(spent) else f"{spent:.3g}"))
         table.groups[0].append(row)
     # By the names of the published methods: a row's own network may be a smaller one.
-    seconds = {model.published: cost.seconds for model in options.models if (cost := published[model.name]) is not None}
+    seconds = {
+        model.published: known.seconds for model in options.models if (known := published[model.name]) is not None
+    }
     if seconds:
         table.notes.append(
             "Published seconds, for all 328 images of the paper's five sets on an NVIDIA Titan Xp: "
@@ -209,6 +211,7 @@ def _size(cost: Cost | None, *, failed: bool) -> str:
 def _costs(average: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
     import pandas as pd
 
+    seconds: pd.Series[float] | dict[str, float]
     seconds = images(evaluation).groupby("model")["seconds"].median() if evaluation.scores else {}
     rows = [
         (name, cost and cost.parameters, cost and cost.flops, seconds.get(name))

@@ -47,7 +47,7 @@ def _loader_died(how: str) -> str:
 def less_memory(options: TrainOptions) -> str:
     """The options that make a training smaller, those first that do not change what is trained."""
     ways = ["raise accumulate of the stage"]
-    if "checkpointing" in type(options.generator).model_fields and not options.generator.checkpointing:
+    if not getattr(options.generator, "checkpointing", True):
         ways.append("set generator.checkpointing")
     ways += ["lower batch_size of the stage", "lower data.train.patch_size"]
     return f"{', '.join(ways[:-1])} or {ways[-1]} (train.py --check estimates what is needed)"

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -29,7 +30,8 @@ class Progress:
         self.enabled = enabled
         place = start if place is None else place
         self.iterations = iterations
-        self.bar = self.board = None
+        self.bar: tqdm[NoReturn] | None = None
+        self.board: Board | None = None
         if not enabled:
             return
         self.terminal = sys.stderr.isatty()
@@ -60,7 +62,7 @@ class Progress:
 
     def scalars(self, iteration: int, values: dict[str, float]) -> None:
         """Means since the last log step: `loss`, its terms, `lr`, `grad_norm`, `images_per_second`, …"""
-        if not self.enabled:
+        if self.board is None or self.bar is None:
             return
         for name, value in values.items():
             self.board.scalar(f"train/{name}", value, iteration)
@@ -79,7 +81,7 @@ class Progress:
 
     def validation(self, iteration: int, validation: Validation) -> None:
         """Scores to all places; the first picture of each set to TensorBoard: bicubic (or input), restored, HR."""
-        if not self.enabled:
+        if self.board is None or self.bar is None:
             return
         for (name, compression), score in validation.scores.items():
             self.say(
@@ -95,7 +97,7 @@ class Progress:
 
     def close(self) -> None:
         """Flush and close."""
-        if self.enabled:
+        if self.board is not None and self.bar is not None:
             self.bar.close()
             # A full disk: what it could not take was said when it was written.
             with suppress(OSError):
@@ -120,6 +122,6 @@ def _figures(metrics: dict[str, float]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -37,7 +37,8 @@ class StopSignals:
         self._since = 0.0
 
     def __enter__(self) -> StopSignals:
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
+        self._before = {number: signal.getsignal(number) for number in numbers}
         for number in self._before:
             signal.signal(number, self._note)
         return self

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -139,7 +139,7 @@ class Trainer:
                 means = {**self.monitor.means(self.iteration - since), **self.monitor.gradient_norms()}
                 progress.scalars(self.iteration, {**means, "images_per_second": rate})
                 since, clock = self.iteration, time.monotonic()
-            saves = last or stop or self._due(stage.checkpoint.every, before)
+            saves = last or bool(stop) or self._due(stage.checkpoint.every, before)
             if saves:
                 self._save()
             if self.validator.items and not stop and (last or self._due(stage.validation.every, before)):
@@ -185,7 +185,7 @@ class Trainer:
     @property
     def shown_generator(self) -> Generator:
         """The generator that is validated, ranked and exported: the EMA where one is kept."""
-        return self.generator if self.ema is None else self.ema.module
+        return self.generator if self.ema is None else cast(Generator, self.ema.module)
 
     def _validation_is_due(self) -> bool:
         """Whether the stage begins with a validation: one that a stop came before, or one to time for the budget."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Union
-
-from pydantic import Field
+from typing import Annotated
 
 from training.recipes.adversarial import Adversarial
-from training.recipes.base import Recipe
+from training.recipes.base import Recipe, RecipeOptions
 from training.recipes.coarse_to_fine import CoarseToFine
 from training.recipes.nonlocal_prior import NonLocalPriorTraining
 from training.recipes.supervised import Supervised
 from training.recipes.unfolding import Unfolding
+from utils.options.types import OneOf
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.Options.model_fields["type"].default: recipe
@@ -23,7 +22,4 @@ RECIPES: dict[str, type[Recipe]] = {
         Adversarial,
     )
 }
-AnyRecipeOptions = Annotated[
-    Union[tuple(recipe.Options for recipe in RECIPES.values())],  # noqa: UP007 — a union of a computed tuple
-    Field(discriminator="type"),
-]
+AnyRecipeOptions = Annotated[RecipeOptions, OneOf(recipe.Options for recipe in RECIPES.values())]

@@ -15,7 +15,7 @@ from torch import Tensor
 from losses import AdversarialLossOptions, PerceptualLossOptions, PixelLossOptions, RelativisticAverageGAN
 from models import DiscriminatorOptions, Generator, build_discriminator
 from training.optimization import OptimizationOptions, OptimizerOptions, build_optimizer, set_learning_rate
-from training.recipes.base import Batch, take_step
+from training.recipes.base import Batch, sum_of, take_step
 from training.recipes.supervised import Supervised, SupervisedOptions
 from training.runtime import Runtime
 
@@ -44,7 +44,7 @@ class AdversarialOptions(SupervisedOptions):
     The generator's loss is `perceptual + lpips + pixel + adversarial`, and its `optimizer` is the stage's.
     """
 
-    type: Literal["adversarial"] = "adversarial"  # type: ignore[assignment]
+    type: Literal["adversarial"] = "adversarial"  # type: ignore[assignment]  # another tag than its base
     pixel: AdversarialPixelLossOptions = AdversarialPixelLossOptions()
     """Loss between pixels."""
     perceptual: AdversarialPerceptualLossOptions | None = AdversarialPerceptualLossOptions()
@@ -110,10 +110,10 @@ class Adversarial(Supervised):
         batch.update(sr=sr.detach(), mean_hr=mean_hr, mean_sr=mean_sr.detach())
         terms = self.compare(sr, batch)
         terms["adversarial"] = self.gan.generator(d_sr, d_hr, mean_sr, mean_hr)
-        return {"loss": sum(terms.values()), **terms, "d_hr": mean_hr, "d_sr": mean_sr}
+        return {"loss": sum_of(terms), **terms, "d_hr": mean_hr, "d_sr": mean_sr}
 
-    def judged(self, half: tuple[Literal["hr", "sr"], Batch]) -> dict[str, Tensor]:
-        """The discriminator's loss on one kind of patches."""
+    def judged(self, half: tuple[str, Batch]) -> dict[str, Tensor]:
+        """The discriminator's loss on one kind of patches, `hr` or `sr`."""
         kind, batch = half
         logits = self.judge(batch[kind])
         if kind == "hr":

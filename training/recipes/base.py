@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -25,6 +25,8 @@ class RecipeOptions(Section):
 
     trains: ClassVar[tuple[str, ...]] = ()
     """Generator types it can train; empty: all."""
+    type: str
+    """The recipe's name; each recipe's options take theirs alone."""
 
     @property
     def hr_patch_size(self) -> int | None:
@@ -51,6 +53,10 @@ class Recipe(ABC):
     networks: dict[str, nn.Module]
     """Everything that a checkpoint must hold, by name; `generator` among them."""
     optimizers: dict[str, Optimizer]
+
+    @abstractmethod
+    def __init__(self, options: Any, generator: Any, stage: OptimizationOptions, runtime: Runtime):
+        """Options and generator: of the types that the recipe is for."""
 
     @classmethod
     def check(cls, options: RecipeOptions) -> None:
@@ -113,6 +119,12 @@ def take_step(
     norm = clip_gradients(runtime, optimizer, stage.clip_grad_norm)
     optimizer.step()
     return total if norm is None else {**total, "grad_norm": norm}
+
+
+def sum_of(terms: dict[str, Tensor]) -> Tensor:
+    """The sum of one term or more."""
+    first, *others = terms.values()
+    return sum(others, start=first)
 
 
 def add_terms(total: dict[str, Tensor], terms: dict[str, Tensor], share: float) -> None:

@@ -6,8 +6,10 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from models import CISRNet
+from models import CISRNet, Generator
+from training.optimization import OptimizationOptions
 from training.recipes.supervised import Supervised, SupervisedOptions
+from training.runtime import Runtime
 
 
 class CoarseToFineOptions(SupervisedOptions):
@@ -18,7 +20,7 @@ class CoarseToFineOptions(SupervisedOptions):
     """
 
     trains: ClassVar[tuple[str, ...]] = ("cisrnet",)
-    type: Literal["coarse_to_fine"] = "coarse_to_fine"  # type: ignore[assignment]
+    type: Literal["coarse_to_fine"] = "coarse_to_fine"  # type: ignore[assignment]  # another tag than its base
     part: Literal["coarse", "whole"]
     """`coarse`: the coarse network alone, the refinement frozen. `whole`: both, through the refined output."""
 
@@ -39,13 +41,16 @@ class CoarseToFine(Supervised):
 
     Options = CoarseToFineOptions
 
-    def __init__(self, options: CoarseToFineOptions, *arguments):
+    def __init__(
+        self, options: CoarseToFineOptions, generator: Generator, stage: OptimizationOptions, runtime: Runtime
+    ):
         self.part = options.part
-        super().__init__(options, *arguments)
+        super().__init__(options, generator, stage, runtime)
 
-    def make_step(self, generator: CISRNet) -> nn.Module:
+    def make_step(self, generator: Generator) -> nn.Module:
         if self.part == "whole":
             return generator
+        assert isinstance(generator, CISRNet)
         generator.requires_grad_(False)
         for module in generator.coarse_modules:
             module.requires_grad_(True)

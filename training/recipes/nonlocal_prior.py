@@ -13,7 +13,7 @@ from torch import Tensor
 from data.evaluation_sets import EvaluationPair
 from data.resize import imresize
 from losses import PixelLoss, PixelLossOptions
-from models import CISRPSI
+from models import CISRPSI, Generator
 from models.cisr_psi import bicubic_down, bicubic_up
 from training.optimization import OptimizationOptions
 from training.recipes.base import Batch, OneStepRecipe, RecipeOptions
@@ -53,8 +53,9 @@ class NonLocalPriorTraining(OneStepRecipe):
         clean = batch["clean_lr"] * 255
         return {"loss": self.loss(self.step(batch["lr"] * 255, self.blur(clean)), clean)}
 
-    def outcome(self, generator: CISRPSI, validator: Validator) -> list[str]:
+    def outcome(self, generator: Generator, validator: Validator) -> list[str]:
         """What the prior is worth on the validation images, and a warning where it is worth nothing."""
+        assert isinstance(generator, CISRPSI)
         sets = validator.means(lambda pair: self._gains(generator, pair))
         by_clean, by_step_0, eta = np.mean(list(sets.values()), axis=0)
         lines = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from losses import LpipsLoss, LpipsLossOptions, PerceptualLoss, PerceptualLossOptions, PixelLoss, PixelLossOptions
 from models import Generator
 from training.optimization import OptimizationOptions
-from training.recipes.base import Batch, OneStepRecipe, RecipeOptions
+from training.recipes.base import Batch, OneStepRecipe, RecipeOptions, sum_of
 from training.runtime import Runtime
 
 
@@ -29,7 +29,7 @@ class SupervisedOptions(RecipeOptions):
 class Supervised(OneStepRecipe):
     """The generator's output against the HR patch: `pixel + perceptual + lpips`."""
 
-    Options = SupervisedOptions
+    Options: ClassVar[type[SupervisedOptions]] = SupervisedOptions
 
     def __init__(self, options: SupervisedOptions, generator: Generator, stage: OptimizationOptions, runtime: Runtime):
         super().__init__(generator, self.make_step(generator), stage, runtime)
@@ -42,7 +42,8 @@ class Supervised(OneStepRecipe):
         runtime.place(self.losses)
 
     @classmethod
-    def check(cls, options: SupervisedOptions) -> None:
+    def check(cls, options: RecipeOptions) -> None:
+        assert isinstance(options, SupervisedOptions)
         if options.perceptual is not None:
             PerceptualLoss(options.perceptual)
         if options.lpips is not None:
@@ -73,4 +74,4 @@ class Supervised(OneStepRecipe):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         terms = self.compare(self.restore(batch), batch)
-        return {"loss": sum(terms.values()), **(terms if len(terms) > 1 else {})}
+        return {"loss": sum_of(terms), **(terms if len(terms) > 1 else {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -96,7 +97,7 @@ class Unfolding(OneStepRecipe):
                     for batch in unfolded:
                         batch["x_hat"] = self.step(batch["lr"], batch["x_hat"])[1]
                 continue
-            last = self.optimize(unfolded, lambda batch, weight=weight: self._weighted(batch, weight))
+            last = self.optimize(unfolded, partial(self._weighted, weight=weight))
             add_terms(loss, {"loss": last.pop("loss")}, 1.0)
         return {**loss, **last}
 

@@ -246,7 +246,8 @@ def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         return colour
     wide = np.uint16 if top == 255 else np.uint32  # top² + top / 2 fits
     blended = colour.astype(wide) * alpha + wide(top) * (top - alpha)
-    return ((blended + wide(top // 2)) // wide(top)).astype(colour.dtype)
+    result: np.ndarray = ((blended + wide(top // 2)) // wide(top)).astype(colour.dtype)
+    return result
 
 
 def to_eight_bits(wide: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from utils.errors import UserError
 
@@ -26,7 +27,7 @@ def sample_depth(image: Image.Image, file: BinaryIO) -> int:
         SampleError: more than 16 bits, signed or floating-point samples.
     """
     if image.format == "TIFF":
-        depth = max(image.tag_v2.get(_BITS, (1,)))
+        depth = max(_tags(image).get(_BITS, (1,)))
     elif image.format == "PNG":
         position = file.tell()
         file.seek(24)  # after the signature, the chunk's length and name, width and height
@@ -38,9 +39,14 @@ def sample_depth(image: Image.Image, file: BinaryIO) -> int:
         depth = 8
     if depth > 16 or image.mode == "F":
         raise SampleError(f"{depth if depth > 16 else 32} bits a sample: convert it to 8 or 16 bits")
-    if image.format == "TIFF" and _SIGNED in np.ravel(image.tag_v2.get(_SAMPLE_FORMAT, _UNSIGNED)):
+    if image.format == "TIFF" and _SIGNED in np.ravel(_tags(image).get(_SAMPLE_FORMAT, _UNSIGNED)):
         raise SampleError("signed samples: convert it to unsigned samples of 8 or 16 bits")
     return 16 if depth > 8 else 8
+
+
+def _tags(image: Image.Image) -> ImageFileDirectory_v2:
+    assert isinstance(image, TiffImageFile)
+    return image.tag_v2
 
 
 def sixteen_bits(image: Image.Image, file: BinaryIO) -> tuple[np.ndarray, np.ndarray | None]:
@@ -60,9 +66,9 @@ def sixteen_bits(image: Image.Image, file: BinaryIO) -> tuple[np.ndarray, np.nda
 def _grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     grey = np.array(image).astype(np.uint16)
     if image.format == "TIFF":
-        top = (1 << max(image.tag_v2.get(_BITS, (16,)))) - 1
+        top = (1 << max(_tags(image).get(_BITS, (16,)))) - 1
         grey = _scaled(grey, top)
-        if image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is zero
+        if _tags(image).get(_PHOTOMETRIC) == 0:  # white is zero
             grey = 65535 - grey
     if "transparency" not in image.info:
         return grey, None
@@ -72,12 +78,12 @@ def _grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _colour(image: Image.Image, data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode by OpenCV, which keeps 16 bits; Pillow, which keeps the upper 8, has found the file whole."""
-    wide = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    wide: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     has_alpha = image.has_transparency_data
     upper = np.array(image.convert("RGBA" if "A" in image.getbands() else "RGB"))[..., :3]
     rgb = None if wide is None or wide.ndim != 3 or wide.dtype != np.uint16 else wide[..., 2::-1]
     # Two decoders that disagree (planar samples, premultiplied alpha, CMYK): no defined treatment.
-    if rgb is None or rgb.shape != upper.shape or not np.array_equal(rgb >> 8, upper):
+    if wide is None or rgb is None or rgb.shape != upper.shape or not np.array_equal(rgb >> 8, upper):
         raise SampleError("a layout of 16-bit samples that is not supported: convert it to an RGB PNG")
     # A fourth sample of unspecified meaning, a mask or a saved selection say, is no alpha: Pillow knows which it is.
     return rgb, wide[..., 3] if wide.shape[2] == 4 and has_alpha else None
@@ -87,7 +93,8 @@ def _scaled(samples: np.ndarray, top: int) -> np.ndarray:
     """From 0…top to 0…65535, rounded; what lies above is cut."""
     if top == 65535:
         return samples.astype(np.uint16, copy=False)
-    return ((np.minimum(samples, top).astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    scaled: np.ndarray = ((np.minimum(samples, top).astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    return scaled
 
 
 def _pnm_header(file: BinaryIO) -> tuple[bytes, int, int]:

@@ -57,7 +57,7 @@ def lasting_exif(file: BinaryIO) -> tuple[bytes | None, int]:
         if pointer not in main:
             continue
         try:
-            found = reader.directory(reader.offset(main[pointer]), lambda tag, dropped=dropped: tag not in dropped)
+            found = reader.directory(reader.offset(main[pointer]), _all_but(dropped))
         except ExifError:
             damaged += 1
             continue
@@ -69,6 +69,10 @@ def lasting_exif(file: BinaryIO) -> tuple[bytes | None, int]:
     if len(block) > MOST:
         raise _TooLong
     return block, damaged
+
+
+def _all_but(dropped: set[int]) -> Callable[[int], bool]:
+    return lambda tag: tag not in dropped
 
 
 class _Reader:

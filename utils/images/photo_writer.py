@@ -62,7 +62,7 @@ def _png(photo: Photo) -> bytes:
         samples = cv2.cvtColor(np.ascontiguousarray(photo.pixels), code)
         if photo.alpha is not None:
             samples = np.dstack([samples, photo.alpha])
-        encoded = memoryview(cv2.imencode(".png", samples, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].reshape(-1))
+        encoded = cv2.imencode(".png", samples, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].reshape(-1).data
     chunks = b"".join(chunk(name, data) for name, data in photo.colours)
     if photo.icc:
         chunks += chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photo.icc))
@@ -76,6 +76,7 @@ def _png(photo: Photo) -> bytes:
 
 def _grey_with_alpha(photo: Photo) -> bytes:
     """A PNG of two channels, which OpenCV does not write, nor Pillow of 16 bits. Rows are filtered by `up`."""
+    assert photo.alpha is not None
     samples = np.dstack([photo.pixels[..., 0], photo.alpha])
     height, width, _ = samples.shape
     rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
@@ -83,7 +84,7 @@ def _grey_with_alpha(photo: Photo) -> bytes:
     filtered[0, 1:] = rows[0]
     filtered[1:, 1:] = rows[1:] - rows[:-1]
     head = struct.pack(">IIBBBBB", width, height, 8 * samples.itemsize, 4, 0, 0, 0)
-    return SIGNATURE + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(filtered, 2)) + chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(filtered.data, 2)) + chunk(b"IEND", b"")
 
 
 def _lossy(photo: Photo, suffix: str, quality: int, notes: list[str]) -> bytes:

@@ -24,6 +24,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.AvifImagePlugin import AvifImageFile
 
 from utils.images import (
     FORMATS,
@@ -129,10 +130,12 @@ def _eight_bits(image: Image.Image, grey: bool) -> tuple[np.ndarray, np.ndarray 
 def _to_srgb(image: Image.Image, icc: bytes, notes: list[str]) -> Image.Image:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         notes.append("converted from CMYK without its colour profile, which is damaged")
         return image
+    assert converted is not None  # not in place
+    return converted
 
 
 def _fits(icc: bytes, *, grey: bool) -> bool:
@@ -143,11 +146,16 @@ def _fits(icc: bytes, *, grey: bool) -> bool:
 def _lasting_exif(image: Image.Image, file: BinaryIO, notes: list[str]) -> bytes | None:
     block = image.info.get("exif")
     if image.format == "AVIF":  # in `info` it is written anew, without its letters, where the box of a turn differs
+        assert isinstance(image, AvifImageFile)
         block = image._decoder.get_info()[4]
-    if image.format != "TIFF" and not block:
+    if image.format == "TIFF":
+        source = file
+    elif block:
+        source = io.BytesIO(block.removeprefix(b"Exif\0\0"))
+    else:
         return None
     try:
-        kept, lost = lasting_exif(file if image.format == "TIFF" else io.BytesIO(block.removeprefix(b"Exif\0\0")))
+        kept, lost = lasting_exif(source)
     except ExifError as error:
         notes.append(f"without its EXIF data, {error}")
         return None

@@ -123,7 +123,7 @@ class _Parts(io.RawIOBase):
         self._place = max(0, offset + (0, self._place, self._starts[-1])[whence])
         return self._place
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what BufferedReader hands over
         if self._place >= self._starts[-1]:
             return 0
         part = bisect_right(self._starts, self._place) - 1

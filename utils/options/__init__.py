@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from utils.errors import OptionsError
 from utils.options.mistakes import explain
 from utils.options.sources import apply_overrides, read_with_bases
-from utils.options.yaml_text import Origins, dotted, parse, to_text
+from utils.options.yaml_text import KeyPath, Origins, dotted, parse, to_text
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -34,7 +34,7 @@ def load(path: str | Path, type_: type[Options], overrides: list[str] | tuple[st
     return validate(data, type_, str(path), origins)
 
 
-def validate(data: dict, type_: type[Options], where: str, origins: Origins | None = None) -> Options:
+def validate(data: dict[str, Any], type_: type[Options], where: str, origins: Origins | None = None) -> Options:
     """Plain data (as YAML or JSON give it) to `type_`; `where` names the source in errors."""
     try:
         # JSON mode: strict, yet a list may become a tuple and a string a Path.
@@ -60,7 +60,7 @@ def differences(before: str, after: str) -> list[str]:
     return [f"{key}: {old} → {new}" for key, (old, new) in zip(keys, shown) if old != new]
 
 
-def _flat(value: Any, path: tuple = ()) -> dict[str, Any]:
+def _flat(value: Any, path: KeyPath = ()) -> dict[str, Any]:
     if isinstance(value, (dict, list)) and value:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return {key: leaf for part, inner in items for key, leaf in _flat(inner, (*path, part)).items()}

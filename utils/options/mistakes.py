@@ -6,9 +6,10 @@ import difflib
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from utils.options.types import all_keys, models_in, tags_of
-from utils.options.yaml_text import Origins, dotted
+from utils.options.yaml_text import KeyPath, Origins, dotted
 
 
 def explain(error: ValidationError, data: Any, type_: type[BaseModel], where: str, origins: Origins) -> str:
@@ -33,7 +34,7 @@ _JSON_WORDS = {
 }
 
 
-def _describe(error: dict, path: tuple, type_: type[BaseModel]) -> str:
+def _describe(error: ErrorDetails, path: KeyPath, type_: type[BaseModel]) -> str:
     kind, message = error["type"], error["msg"]
     if kind == "extra_forbidden":
         return f"unknown key; {_nearest(str(path[-1]), type_, error['loc'])}"
@@ -50,9 +51,9 @@ def _describe(error: dict, path: tuple, type_: type[BaseModel]) -> str:
     return f"{message}, got {given if len(given) <= 80 else given[:77] + '...'}"
 
 
-def _path_in_data(loc: tuple, data: Any, kind: str) -> tuple:
+def _path_in_data(loc: KeyPath, data: Any, kind: str) -> KeyPath:
     """pydantic's location without the tags of unions, which do not stand in the file."""
-    path: tuple = ()
+    path: KeyPath = ()
     for position, part in enumerate(loc):
         known = (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int))
         if known:
@@ -63,14 +64,13 @@ def _path_in_data(loc: tuple, data: Any, kind: str) -> tuple:
     return path
 
 
-def _nearest(key: str, type_: type[BaseModel], loc: tuple) -> str:
+def _nearest(key: str, type_: type[BaseModel], loc: KeyPath) -> str:
     models = models_in(type_)
     for part in loc[:-1]:
         if isinstance(part, int):
             continue
-        into = [
-            m for model in models if part in model.model_fields for m in models_in(model.model_fields[part].annotation)
-        ]
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        into = [model for field in fields for model in models_in(field.rebuild_annotation())]
         models = into or [model for model in models if part in tags_of(model)] or models
     known = sorted({name for model in models for name in model.model_fields})
     here = {name: name for name in known}

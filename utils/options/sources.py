@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import OptionsError
-from utils.options.yaml_text import MAX_BYTES, Origins, dotted, parse, parse_value
+from utils.options.yaml_text import MAX_BYTES, KeyPath, Origins, dotted, parse, parse_value
 
 COMMAND_LINE = "command line"
 
 
-def read_with_bases(path: Path, _seen: tuple[Path, ...] = ()) -> tuple[dict, Origins]:
+def read_with_bases(path: Path, _seen: tuple[Path, ...] = ()) -> tuple[dict[str, Any], Origins]:
     """One file merged over its chain of bases, and where each value came from."""
     resolved = path.resolve()
     if resolved in _seen:
@@ -31,13 +31,13 @@ def read_with_bases(path: Path, _seen: tuple[Path, ...] = ()) -> tuple[dict, Ori
     return merged, merged_origins
 
 
-def apply_overrides(data: dict, origins: Origins, overrides: list[str] | tuple[str, ...]) -> None:
+def apply_overrides(data: dict[str, Any], origins: Origins, overrides: list[str] | tuple[str, ...]) -> None:
     """Set `dotted.key=value` in plain data, in place; values are read by `utils.options.yaml_text.parse_value`."""
     for override in overrides:
         _apply_override(data, origins, override)
 
 
-def _read_yaml(path: Path) -> tuple[dict, Origins]:
+def _read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -51,13 +51,12 @@ def _read_yaml(path: Path) -> tuple[dict, Origins]:
     return parse(text, str(path))
 
 
-def _merge(into: dict, new: dict, path: tuple, into_origins: Origins, origins: Origins) -> None:
+def _merge(into: dict[str, Any], new: dict[str, Any], path: KeyPath, into_origins: Origins, origins: Origins) -> None:
     """`new` over `into`, in place: mappings merge unless they name another `type`, the rest is replaced."""
     for key, value in new.items():
         here = (*path, key)
         old = into.get(key)
-        both = isinstance(value, dict) and isinstance(old, dict)
-        if both and value.get("type", old.get("type")) == old.get("type"):
+        if isinstance(value, dict) and isinstance(old, dict) and value.get("type", old.get("type")) == old.get("type"):
             into_origins[here] = origins[here]
             _merge(old, value, here, into_origins, origins)
             continue
@@ -67,33 +66,34 @@ def _merge(into: dict, new: dict, path: tuple, into_origins: Origins, origins: O
         into_origins.update({place: line for place, line in origins.items() if place[: len(here)] == here})
 
 
-def _apply_override(data: dict, origins: Origins, override: str) -> None:
+def _apply_override(data: dict[str, Any], origins: Origins, override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key or any(not part for part in key.split(".")):
         raise OptionsError(f"{COMMAND_LINE}: {override!r}: an override is written dotted.key=value")
     value = parse_value(text, f"{COMMAND_LINE}: {key}")
     target: Any = data
-    path: tuple = ()
+    path: KeyPath = ()
     parts = key.split(".")
     for position, part in enumerate(parts):
         last = position == len(parts) - 1
+        step: str | int = part
         if isinstance(target, list):
             if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(target):
                 raise OptionsError(
                     f"{COMMAND_LINE}: {key}: {dotted(path)} is a list of {len(target)}; "
                     f"expected a place from 0 to {len(target) - 1}, got {part!r}"
                 )
-            part = int(part)
+            step = int(part)
         elif not isinstance(target, dict):
             raise OptionsError(f"{COMMAND_LINE}: {key}: {dotted(path)} is a single value and has no {part!r}")
-        path = (*path, part)
+        path = (*path, step)
         if last:
-            target[part] = value
+            target[step] = value
             for stale in [place for place in origins if place[: len(path)] == path]:
                 del origins[stale]
             origins[path] = COMMAND_LINE
         else:
-            if isinstance(target, dict) and target.get(part) is None:
-                target[part] = {}  # a section left to its defaults; whether it exists is validated afterwards
+            if isinstance(target, dict) and target.get(step) is None:
+                target[step] = {}  # a section left to its defaults; whether it exists is validated afterwards
                 origins[path] = COMMAND_LINE
-            target = target[part]
+            target = target[step]

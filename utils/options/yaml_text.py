@@ -17,7 +17,8 @@ MAX_NODES = 100_000  # of one text, aliases expanded: far above any real file, f
 MAX_BYTES = 1 << 20
 MAX_DIGITS = 1000  # of a whole number; Python takes seconds, or refuses, beyond some thousands
 
-Origins = dict[tuple, str]  # path of keys -> "file:line"
+KeyPath = tuple[str | int, ...]
+Origins = dict[KeyPath, str]  # path of keys -> "file:line"
 
 _TAG = "tag:yaml.org,2002:"
 # Type, what a scalar of it looks like, and the characters that it begins with.
@@ -58,7 +59,7 @@ for _first, _resolvers in yaml.SafeDumper.yaml_implicit_resolvers.items():
     _Dumper.yaml_implicit_resolvers.setdefault(_first, []).extend(_resolvers)
 
 
-def parse(text: str, where: str) -> tuple[dict, Origins]:
+def parse(text: str, where: str) -> tuple[dict[str, Any], Origins]:
     """A text of `key: value` lines as plain data, and the line of every value.
 
     Args:
@@ -95,6 +96,7 @@ def parse_value(text: str, where: str) -> Any:
         kind = next((kind for kind, pattern in _PATTERNS.items() if pattern.match(typed)), None)
         return _converted(kind, typed, where) if kind else _checked(text, where)
     node = _composed(typed, where)
+    assert node is not None  # what begins with one of these is a value, or refused
     quoted = isinstance(node, yaml.ScalarNode)
     if typed[node.end_mark.index :].strip() or quoted != (typed[0] in "\"'"):
         raise OptionsError(f"{where}: {typed!r} goes on behind the end of its value; put quotes around all of it")
@@ -104,12 +106,12 @@ def parse_value(text: str, where: str) -> Any:
         raise OptionsError(f"{where}: nested too deeply") from None
 
 
-def to_text(data: dict) -> str:
+def to_text(data: dict[str, Any]) -> str:
     """Plain data as YAML that `parse` reads back."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
 
 
-def dotted(path: tuple) -> str:
+def dotted(path: KeyPath) -> str:
     """('stages', 0, 'lr') -> 'stages.0.lr'."""
     return ".".join(str(part) for part in path) or "top level"
 
@@ -128,7 +130,7 @@ def _composed(text: str, where: str) -> yaml.Node | None:
         raise OptionsError(f"{where}: not valid YAML: {error}") from None
 
 
-def _build(node: yaml.Node, path: tuple, where: str, origins: Origins, count: list) -> Any:
+def _build(node: yaml.Node, path: KeyPath, where: str, origins: Origins, count: list[None]) -> Any:
     """A YAML node as plain data; duplicate keys, odd keys and tags are refused."""
     here = f"{where}:{node.start_mark.line + 1}"
     count.append(None)

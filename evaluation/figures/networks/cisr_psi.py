@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evaluation.figures.networks.diagram import DOTS, GAP, PRODUCT, SUM, Diagram, Node, Part, image, signal, slab, wide
+from evaluation.figures.networks.diagram import (
+    DOTS,
+    GAP,
+    PRODUCT,
+    SUM,
+    Diagram,
+    Kind,
+    Node,
+    Part,
+    image,
+    signal,
+    slab,
+    wide,
+)
 from models.cisr_psi import CISRPSIOptions
 
 if TYPE_CHECKING:
@@ -16,7 +29,7 @@ GROUP = slab("block", "residual group")
 PRIOR = wide("attention", "non-local\nprior", 8.5)
 COMBINATION = wide("attention", "adaptive\ncombination", 10.5)
 Z, D, U, Y_HAT, X_HAT = "$z$", "$d$", "$u$", r"$\hat{y}$", r"$\hat{x}$"
-WORDS = {
+WORDS: dict[Kind, str] = {
     "conv": "convolution",
     "activation": "activation",
     "attention": "attention, weighting",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evaluation.figures.networks.diagram import DOTS, GAP, PRODUCT, SUM, Diagram, Part, image, signal, slab, wide
+from evaluation.figures.networks.diagram import DOTS, GAP, PRODUCT, SUM, Diagram, Kind, Part, image, signal, slab, wide
 from models.cisrnet import CISRNetOptions
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ BLOCKS = {"parallel": "PDAB", "sequential": "SDAB"}
 CONV, CONV1, RELU = slab("conv", "conv 3×3"), slab("conv", "conv 1×1"), slab("activation", "ReLU")
 SIGMOID = slab("activation", "sigmoid")
 GROUP = slab("block", "residual group")
-WORDS = {
+WORDS: dict[Kind, str] = {
     "conv": "convolution",
     "activation": "activation",
     "attention": "attention",

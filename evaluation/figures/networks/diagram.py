@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from evaluation.figures.style import styled
 
@@ -111,7 +111,7 @@ class Diagram:
 
         node = Node(x, y, part.width, part.height)
         corner = x - part.width / 2, y - part.height / 2
-        if part.kind in ("sum", "product"):
+        if part.kind == "sum" or part.kind == "product":
             self.axes.add_patch(Circle((x, y), part.width / 2, facecolor="white", edgecolor=INK, zorder=3))
             reach = part.width / 2 * (0.6 if part.kind == "sum" else 0.42)
             for dx, dy in [(reach, 0), (0, reach)] if part.kind == "sum" else [(reach, reach), (reach, -reach)]:
@@ -125,7 +125,7 @@ class Diagram:
             return node
         if part.kind not in self.kinds:
             self.kinds.append(part.kind)
-        colour = {"facecolor": COLOURS[part.kind], "edgecolor": INK, "linewidth": 0.9, "zorder": 3}
+        colour: dict[str, Any] = {"facecolor": COLOURS[part.kind], "edgecolor": INK, "linewidth": 0.9, "zorder": 3}
         if part.kind == "image":
             self.axes.add_patch(Rectangle(corner, part.width, part.height, **colour))
         else:
@@ -183,7 +183,13 @@ class Diagram:
         """A dashed room for an inset, its title inside at the top left."""
         from matplotlib.patches import Rectangle
 
-        dashed = {"facecolor": "none", "edgecolor": "#8A8A8A", "linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 0}
+        dashed: dict[str, Any] = {
+            "facecolor": "none",
+            "edgecolor": "#8A8A8A",
+            "linewidth": 0.8,
+            "linestyle": (0, (4, 3)),
+            "zorder": 0,
+        }
         self.axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, **dashed))
         self.text(title, left + 0.9, top - 1.0, ha="left", va="top", weight="bold")
 
@@ -199,7 +205,7 @@ class Diagram:
         from matplotlib.patches import FancyBboxPatch
 
         for kind in [kind for kind in words if kind in self.kinds]:
-            shape = {"boxstyle": "round,pad=0,rounding_size=0.4", "edgecolor": INK, "linewidth": 0.8}
+            shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.4", "edgecolor": INK, "linewidth": 0.8}
             self.axes.add_patch(FancyBboxPatch((x, y - 0.8), 2.2, 1.6, facecolor=COLOURS[kind], **shape))
             self.text(words[kind], x + 2.9, y, ha="left", size=8.5)
             x += 4.8 + 0.68 * len(words[kind])

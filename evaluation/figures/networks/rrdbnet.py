@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evaluation.figures.networks.diagram import DOTS, GAP, SUM, Diagram, image, signal, slab
+from evaluation.figures.networks.diagram import DOTS, GAP, SUM, Diagram, Kind, image, signal, slab
 from models.rrdbnet import RRDBNetOptions
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CONV, RRDB, DENSE = slab("conv", "conv 3×3"), slab("block", "RRDB"), slab("block", "dense block")
 LRELU, SCALED = slab("activation", "LReLU 0.2"), slab("fixed", "× 0.2")
 NEAREST = slab("upsample", "nearest ×2")
-WORDS = {
+WORDS: dict[Kind, str] = {
     "conv": "convolution",
     "activation": "activation",
     "block": "in detail below",

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
 from utils.errors import UserError
 from utils.options import OptionsError, differences, load, to_yaml, validate
-from utils.options.types import all_keys
+from utils.options.types import OneOf, all_keys
 from utils.section import Section
 
 
@@ -207,3 +208,38 @@ def test_a_path_that_begins_with_a_tilde_is_below_the_home_folder(monkeypatch, t
     values = {"hr": ["~/photos", "other/~"], "prepared": "~/my store", "compressions": ["none"]}
     found = validate(values, TrainDataOptions, "test")
     assert found.prepared == tmp_path / "my store" and found.hr == (tmp_path / "photos", Path("other/~"))
+
+
+class Shape(Section):
+    """What a table of shapes has in common."""
+
+    type: str
+
+
+class Drawing(Section):
+    """A union that is put together from a table."""
+
+    shape: Annotated[Shape, OneOf([Square, Circle])] | None = None
+    must: Annotated[Shape, OneOf([Square, Circle])]
+
+
+def test_one_of_is_the_tagged_union():
+    drawn = validate({"shape": {"type": "circle", "radius": 3}, "must": {"type": "square"}}, Drawing, "a")
+    assert drawn.shape == Circle(radius=3) and drawn.must == Square()
+    assert yaml.safe_load(to_yaml(drawn))["shape"] == {"type": "circle", "radius": 3.0}
+    assert {"shape.radius", "shape.side", "must.radius", "must.side"} <= set(all_keys(Drawing))
+    assert validate({"must": {"type": "square"}}, Drawing, "a").shape is None
+
+
+@pytest.mark.parametrize(
+    ("must", "message"),
+    [
+        ({"type": "cube"}, "must: type: expected one of 'square', 'circle', got 'cube'"),
+        ({"radius": 1}, "must: expected a section with a 'type'"),
+        ({"type": "circle", "radus": 1}, "must.radus: unknown key; did you mean 'radius'?"),
+    ],
+)
+def test_mistakes_in_one_of_are_those_of_a_tagged_union(must, message):
+    with pytest.raises(OptionsError) as caught:
+        validate({"must": must}, Drawing, "a")
+    assert str(caught.value) == f"a: {message}"
