@@ -106,7 +106,7 @@ class Measurer:
             "psnr_b": lambda sr, hr, grey: psnr_b(sr, hr, "grey" if grey else "matlab"),
             "ms_ssim": lambda sr, hr, _: ms_ssim(sr, hr),
         }
-        learnt: dict[MeasureName, tuple[Callable[[], Lpips | Dists], tuple[Path | None, ...]]] = {
+        learnt: dict[MeasureName, tuple[Callable[[], Callable[..., float]], tuple[Path | None, ...]]] = {
             "lpips": (lambda: Lpips(weights=lpips_weights, device=device), (lpips_weights,)),
             "lpips_unit_range": (
                 lambda: Lpips(range="unit_range", weights=lpips_weights, device=device),

@@ -100,7 +100,9 @@ def _halved(y: np.ndarray) -> np.ndarray:
 def _normalised(image: np.ndarray) -> np.ndarray:
     """Less its local mean, over its local deviation and 1: a Gaussian window of 7×7 pixels, σ 7/6."""
     mean, squares = _blurred(image), _blurred(image * image)
-    return (image - mean) / (np.sqrt(np.abs(squares - mean * mean)) + 1)
+    deviation: np.ndarray = np.sqrt(np.abs(squares - mean * mean))
+    normalised: np.ndarray = (image - mean) / (deviation + 1)
+    return normalised
 
 
 def _blurred(image: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame
     groups = dict(list(table.groupby(KEYS))) if len(table) else {}
     counts = {dataset.name: len(compressions_of(dataset)) for dataset in options.datasets}
     for (model, dataset), of_all in table.groupby(KEYS[:2]) if len(table) else ():
-        if of_all["compression"].nunique() < counts[dataset]:
+        if of_all["compression"].nunique() < counts[str(dataset)]:
             continue  # a network per quality that lacks some: its mean would be of other pictures than the others'
         groups[model, dataset, MEAN] = of_all.groupby("image", sort=False).mean(numeric_only=True)
     for dataset in options.datasets:
