@@ -53,8 +53,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     how.add_argument(
         "--tile",
         type=int,
-        help="side of the tiles in input pixels; default: whole where memory allows. Tiles change what networks give "
-        "that look at the whole image (CISRNet, RCAN, CISR-PSI), and may show there",
+        help="side of the tiles in input pixels; default: whole where memory allows. In tiles, CISR-PSI gives "
+        "another result, and seams may show",
     )
     how.add_argument(
         "--strength",

@@ -249,7 +249,7 @@ class Restorer:
             self._network(parts.to(self.device), file.steps)
 
         row = 0
-        held = self.looks_at_whole and tiles.count > 1
+        held = self.generator.averages_can_be_held and tiles.count > 1
         with (
             torch.inference_mode(),
             held_averages(self.generator, look_at, samples(image, tiles)) if held else nullcontext(),
