@@ -10,7 +10,7 @@ from models.weight_files import about
 from utils.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "checkpoints"
-DEFAULTS = {2: "cisrnet_x2", 4: "cisrnet_x4", 1: "rrdbnet_jpeg"}
+DEFAULTS = {2: "cisrnet_x2", 4: "cisrnet_x4", 1: "residual_unet_jpeg"}
 """What restores at a scale where no network is named; where no scale is named either, the first."""
 
 
