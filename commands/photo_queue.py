@@ -18,6 +18,7 @@ from commands.output_checks import check_target
 from commands.photo_files import Job
 from data.jpeg_files import NO_FILE, CompressedFile
 from inference.restorer import Restorer
+from inference.shipped_weights import COARSE_STEP
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import as_stored, image_size, upright
@@ -39,11 +40,20 @@ class Summary:
 
 
 def restore_all(
-    jobs: list[Job], restorer: Restorer, max_pixels: int, quality: int = 95, *, overwrite: bool = False
+    jobs: list[Job],
+    restorer: Restorer,
+    max_pixels: int,
+    quality: int = 95,
+    *,
+    overwrite: bool = False,
+    coarse: Restorer | None = None,
 ) -> Summary:
     """Restore the photos of `jobs`; one that cannot be read, restored or written does not stop the others.
 
     While one photo is restored, the next one is decoded and the one before encoded, if they are `SMALL`.
+
+    Args:
+        coarse: restores the JPEG files whose mean luma step is `COARSE_STEP` or more; None: `restorer` does.
     """
     summary = Summary()
     todo = []
@@ -87,7 +97,9 @@ def restore_all(
                 with _reported(job, summary):
                     photo = opened.result()
                     del opened  # the future would keep the photo
-                    restored = _restored(photo, job.source, restorer, bar)
+                    file = _what_it_tells(job.source, restorer)
+                    chosen = coarse if coarse is not None and file.steps[0] >= COARSE_STEP else restorer
+                    restored = _restored(photo, file, chosen, bar)
                     del photo
                 finish_saving()
                 if restored is not None:
@@ -143,7 +155,7 @@ def _load(job: Job, scale: int, max_pixels: int) -> Photo:
     return read_photo(job.source, max_pixels)
 
 
-def _restored(photo: Photo, source: Path, restorer: Restorer, bar: tqdm) -> Photo:
+def _restored(photo: Photo, file: CompressedFile, restorer: Restorer, bar: tqdm) -> Photo:
     tiles = restorer.plan(*photo.pixels.shape[:2]).count
     with tqdm(total=tiles, unit="tile", leave=False, disable=tiles == 1 or bar.disable) as tile_bar:
 
@@ -153,7 +165,7 @@ def _restored(photo: Photo, source: Path, restorer: Restorer, bar: tqdm) -> Phot
 
         # What a file tells is told of the pixels as it stores them.
         stored = as_stored(photo.pixels, photo.orientation)
-        pixels = upright(restorer(stored, progress, _what_it_tells(source, restorer)), photo.orientation)
+        pixels = upright(restorer(stored, progress, file), photo.orientation)
     notes = (*photo.notes, restorer.note) if restorer.note else photo.notes
     height, width = pixels.shape[:2]
     alpha = photo.alpha
