@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evaluation.averages import averages
+from evaluation.tables.averages import averages
 
 from data.grey import to_grey
 from evaluation.evaluate import evaluate
