@@ -22,21 +22,22 @@ and WebP above 100 would be lossless: both are refused.
 
 from __future__ import annotations
 
-import io
 import re
-from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image, features
-from PIL import __version__ as pillow_version
 
-from data.codecs.base import Codec, CodecError, QualityCodec, Range, decode_still
+from data.codecs.avif import Avif
+from data.codecs.base import Codec, CodecError, QualityCodec, Range
 from data.codecs.chain import Chain, parse_step
 from data.codecs.hevc import Hevc, Hm
+from data.codecs.jpeg import Jpeg
+from data.codecs.nothing import Nothing
+from data.codecs.webp import Webp
 
 __all__ = ["Codec", "CodecError", "Range", "compress", "decode", "encode", "parse"]
+
+_CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, Webp, Avif, Hevc, Hm)}
 
 
 def encode(image: np.ndarray, spec: str) -> bytes:
@@ -77,122 +78,6 @@ def parse(spec: str) -> Codec:
         raise _mistake(spec, str(error)) from None
 
 
-@dataclass(frozen=True)
-class Nothing(Codec):
-    """No compression: `compress` copies. Its bytes are a PNG file's."""
-
-    def __str__(self) -> str:
-        return "none"
-
-    def describe(self) -> str:
-        return "no compression"
-
-    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
-        return self._checked(image).copy(), b""
-
-    def _encode(self, image: np.ndarray) -> bytes:
-        return _cv2_encode(self, ".png", image, [])
-
-    def decode(self, data: bytes) -> np.ndarray:
-        return decode_still(self, data, "PNG")
-
-
-class _Cv2Codec(QualityCodec):
-    """JPEG and WebP: encoded by OpenCV, decoded by Pillow, which gives the same pixels and refuses damage.
-
-    Bytes made a moment ago are not damaged: `roundtrip` stays within OpenCV, which is faster.
-    """
-
-    def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
-        data = self.encode(image)
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        assert decoded is not None
-        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), data
-
-
-_SAMPLING_FACTORS = {
-    "420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
-    "422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
-    "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-}
-
-
-@dataclass(frozen=True)
-class Jpeg(_Cv2Codec):
-    """`subsampling`: of the chroma, as the standard writes it without its colons; 400 is one component, Y."""
-
-    subsampling: str = "420"
-
-    name, lowest, highest = "jpeg", 1, 100
-    title = "JPEG quality"
-
-    def __str__(self) -> str:
-        return super().__str__() + (f":{self.subsampling}" if self.subsampling != "420" else "")
-
-    def of_grey(self) -> Codec:
-        return replace(self, subsampling="400")
-
-    def encoder(self) -> str:
-        return f"{':'.join(self.subsampling)}, baseline (OpenCV {cv2.__version__})"
-
-    def _encode(self, image: np.ndarray) -> bytes:
-        _check_side(self, image, 65500)
-        if self.subsampling == "400":
-            # OpenCV makes Y of colours by JPEG's own weights; a grey image stays as it is.
-            return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality], cv2.COLOR_RGB2GRAY)
-        sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING_FACTORS[self.subsampling]]
-        return _cv2_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality, *sampling])
-
-    def decode(self, data: bytes) -> np.ndarray:
-        return decode_still(self, data, "JPEG")
-
-
-@dataclass(frozen=True)
-class Webp(_Cv2Codec):
-    name, lowest, highest = "webp", 1, 100
-    title = "lossy WebP quality"
-
-    def encoder(self) -> str:
-        return f"method 4 (OpenCV {cv2.__version__})"
-
-    def _encode(self, image: np.ndarray) -> bytes:
-        _check_side(self, image, 16383)
-        return _cv2_encode(self, ".webp", image, [cv2.IMWRITE_WEBP_QUALITY, self.one_quality])
-
-    def decode(self, data: bytes) -> np.ndarray:
-        return decode_still(self, data, "WEBP")
-
-
-@dataclass(frozen=True)
-class Avif(QualityCodec):
-    name, lowest, highest = "avif", 0, 100
-    title = "AVIF quality"
-
-    def encoder(self) -> str:
-        return f"4:2:0, speed 6 (Pillow {pillow_version})"
-
-    def _encode(self, image: np.ndarray) -> bytes:
-        if not features.check("avif"):
-            raise CodecError(f"{self}: this Pillow has no AVIF: pip install 'pillow>=11.3'")
-        _check_side(self, image, 65535)
-        file = io.BytesIO()
-        try:
-            # Pillow's defaults, written out: another version's defaults would be another compression.
-            Image.fromarray(image).save(file, "AVIF", quality=self.quality, subsampling="4:2:0", speed=6, max_threads=1)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise CodecError(f"{self}: Pillow cannot encode this image ({error})") from None
-        return file.getvalue()
-
-    def decode(self, data: bytes) -> np.ndarray:
-        return decode_still(self, data, "AVIF")
-
-
-_CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, Webp, Avif, Hevc, Hm)}
-_CHROMA: dict[type[QualityCodec], tuple[str, ...]] = {
-    Jpeg: ("400", *_SAMPLING_FACTORS),
-    Hevc: Hevc.subsamplings,
-    Hm: Hm.subsamplings,
-}
 _NUMBER = "(0|[1-9][0-9]{0,2})"
 _SPEC = re.compile(rf"([a-z]+?){_NUMBER}(?:\.\.{_NUMBER})?(full)?(?::([0-9]{{3}}))?")
 
@@ -213,7 +98,7 @@ def _parse_one(text: str) -> Codec:
             raise CodecError(f"{name} has no 'full'")
         settings["full_range"] = True
     if subsampling:
-        known = _CHROMA.get(_CODECS[name], ())
+        known = _CODECS[name].subsamplings
         if subsampling not in known:
             raise CodecError(f"subsampling of {name} is one of {', '.join(known)}" if known else f"{name} has none")
         settings["subsampling"] = subsampling
@@ -228,19 +113,3 @@ def _mistake(given: object, why: str) -> CodecError:
         f"codec and its number as in jpeg40 ({known}), jpeg10..95 for a range, jpeg40:444 for full chroma, hevc37full "
         "or hm37full for full-range colours, jpeg40>webp30 for one after the other, shift4,4> or resize0.5> before one"
     )
-
-
-def _check_side(codec: Codec, image: np.ndarray, longest: int) -> None:
-    if max(image.shape[:2]) > longest:
-        raise CodecError(f"{codec}: {image.shape[1]}x{image.shape[0]} pixels, the format ends at {longest} a side")
-
-
-def _cv2_encode(
-    codec: Codec, suffix: str, image: np.ndarray, parameters: list[int], colours: int = cv2.COLOR_RGB2BGR
-) -> bytes:
-    if not cv2.haveImageWriter(suffix):
-        raise CodecError(f"{codec}: this OpenCV cannot write {suffix}: pip install opencv-python-headless")
-    try:
-        return cv2.imencode(suffix, cv2.cvtColor(image, colours), parameters)[1].tobytes()
-    except cv2.error as error:
-        raise CodecError(f"{codec}: OpenCV cannot encode this image ({' '.join(str(error).split())})") from None

@@ -106,6 +106,8 @@ class QualityCodec(Codec):
     title: ClassVar[str]
     lowest: ClassVar[int]
     highest: ClassVar[int]
+    subsamplings: ClassVar[tuple[str, ...]] = ()
+    """Of the chroma, as a spec may name them: `420`, …"""
 
     def __post_init__(self) -> None:
         quality = self.quality

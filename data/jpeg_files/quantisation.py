@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from data.codecs import Codec, Jpeg
+from data.codecs import Codec
 from data.codecs.chain import Chain
+from data.codecs.jpeg import Jpeg
 
 Steps = tuple[float, float]
 """Mean quantisation steps of luma and of chroma, 1 to 255 each (16-bit tables go beyond)."""

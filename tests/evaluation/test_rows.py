@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from evaluation.tables.averages import averages
 
 from data.grey import to_grey
 from evaluation.evaluate import evaluate
 from evaluation.options import EvaluationOptions
 from evaluation.report.page import make_page
+from evaluation.tables.averages import averages
 from evaluation.tables.build import make_tables, write_tables
 from metrics.psnr_ssim import psnr_rgb, ssim_y
 from models import build_generator

@@ -11,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from data.codecs import Avif, Codec, CodecError, Jpeg, Nothing, Range, Webp, compress, decode, encode, parse
+from data.codecs import Codec, CodecError, Range, compress, decode, encode, parse
+from data.codecs.avif import Avif
 from data.codecs.chain import Chain, Resize, Shift
 from data.codecs.hevc import Hevc, Hm
+from data.codecs.jpeg import Jpeg
+from data.codecs.nothing import Nothing
+from data.codecs.webp import Webp
 from utils.errors import UserError
 
 PHOTO = np.ascontiguousarray(skimage.data.coffee()[100:196, 200:300])  # 96x100
@@ -352,8 +356,8 @@ def test_nothing_is_printed(capfd):
 @pytest.mark.parametrize(
     ("spec", "target", "package"),
     [
-        ("avif50", "data.codecs.features.check", "pillow"),
-        ("webp30", "data.codecs.cv2.haveImageWriter", "opencv-python-headless"),
+        ("avif50", "data.codecs.avif.features.check", "pillow"),
+        ("webp30", "data.codecs.opencv.cv2.haveImageWriter", "opencv-python-headless"),
     ],
 )
 def test_a_missing_encoder_names_its_package(monkeypatch, spec, target, package):
