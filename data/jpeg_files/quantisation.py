@@ -12,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from data.codecs import Codec
 from data.codecs.chain import Chain
 from data.codecs.jpeg import Jpeg
+from utils.images import without_pillows_limit
 
 Steps = tuple[float, float]
 """Mean quantisation steps of luma and of chroma, 1 to 255 each (16-bit tables go beyond)."""
@@ -24,11 +25,11 @@ def steps_in_file(data: bytes) -> Steps:
     A grey file has one table: its steps stand for both.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        with without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             assert isinstance(image, JpegImageFile)
             tables = image.quantization
             means = [float(np.mean(tables[component[3]])) for component in image.layer]
-    except (OSError, SyntaxError, ValueError, KeyError, IndexError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, KeyError, IndexError):
         return UNKNOWN
     return (means[0], means[1] if len(means) > 1 else means[0]) if means else UNKNOWN
 

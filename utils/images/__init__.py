@@ -147,7 +147,7 @@ def open_image(file: BinaryIO, name: str, max_pixels: int, formats: tuple[str, .
     The image's `info` has `exif`, `xmp` and `icc_profile` where they are there, wherever in the file they lie.
     """
     chunks = chunks_of(file)
-    with _pillows_limit_lifted():
+    with without_pillows_limit():
         try:
             image = Image.open(file if chunks is None else without_texts(file, chunks), formats=formats)
         except UnidentifiedImageError:
@@ -178,7 +178,7 @@ _lifted: list[int | None] = []  # Pillow's limit, once for each that wants it li
 
 
 @contextmanager
-def _pillows_limit_lifted() -> Iterator[None]:
+def without_pillows_limit() -> Iterator[None]:
     """Pillow's own limit of pixels is lower than ours and partly only warns; it is a global of all threads."""
     with _lifting:
         _lifted.append(_lifted[0] if _lifted else Image.MAX_IMAGE_PIXELS)
@@ -194,9 +194,10 @@ def _pillows_limit_lifted() -> Iterator[None]:
 
 def load_whole(image: Image.Image, file: BinaryIO) -> None:
     """Decode an opened image. Raises what Pillow does, and ImageError without a name if the file ends too early."""
-    with _pillows_limit_lifted():
+    with without_pillows_limit():
         image.load()
-    if image.format in ("JPEG", "MPO") and is_cut(file, image):
+        cut = image.format in ("JPEG", "MPO") and is_cut(file, image)
+    if cut:
         raise ImageError("damaged or cut short (its scan ends before the image does): copy or make it again")
     if image.format == "PNG" and (chunks := chunks_of(file)) is not None:
         last = image.crop((0, image.height - 1, image.width, image.height))

@@ -41,3 +41,11 @@ def test_a_grey_file_has_one_table_for_both() -> None:
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xdb\x00\x43\x00", b"no image"])
 def test_damage_is_unknown(data: bytes) -> None:
     assert steps_in_file(data) == UNKNOWN
+
+
+def test_a_large_photo_has_its_steps(monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+    data = encode(PHOTO, "jpeg50")
+    known = steps_in_file(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow refuses more than twice as many
+    assert steps_in_file(data) == known != UNKNOWN
+    assert not recwarn.list

@@ -338,6 +338,14 @@ def test_pillows_limit_holds_back_no_tiff_below_ours(tmp_path, monkeypatch, comp
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_pillows_limit_holds_back_no_jpeg_below_ours(tmp_path, monkeypatch, options):
+    flat = np.full((40, 48, 3), 128, np.uint8)  # looked at twice, as what a cut leaves is flat too
+    Image.fromarray(flat).save(tmp_path / "large.jpg", **options)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    np.testing.assert_array_equal(read_image(tmp_path / "large.jpg"), flat)
+
+
 def test_pillows_limit_comes_back_after_threads_that_overlap(tmp_path):
     paths = []
     for n in range(8):
