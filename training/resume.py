@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from data.datasets import PatchDataset
@@ -146,7 +147,7 @@ def load_optimizer(optimizer: Optimizer, saved: dict[str, Any], where: str) -> N
 
     Raises:
         CheckpointError: it was an optimiser of another kind.
-        ValueError: other parameters.
+        ValueError: other parameters, or averages of another shape than theirs.
     """
     now, before = optimizer.state_dict()["param_groups"], saved["param_groups"]
     if len(now) == len(before) and any(("betas" in a) != ("betas" in b) for a, b in zip(now, before)):
@@ -158,3 +159,7 @@ def load_optimizer(optimizer: Optimizer, saved: dict[str, Any], where: str) -> N
         # The learning rate is a function of the iteration, set before it is used.
         before = [{**mine, "lr": theirs["lr"], "params": theirs["params"]} for mine, theirs in zip(now, before)]
     optimizer.load_state_dict({"state": saved["state"], "param_groups": before})
+    for parameter, averages in optimizer.state.items():
+        for name, average in averages.items():  # a number is a step
+            if isinstance(average, Tensor) and average.ndim and average.shape != parameter.shape:
+                raise ValueError(f"{name} of shape {tuple(average.shape)} for weights of {tuple(parameter.shape)}")

@@ -21,11 +21,10 @@ from pydantic import Field
 from torch import nn
 
 from models.weight_files import export_weights
+from training.checkpoint_form import FORMAT, misfit
 from utils.errors import UserError
 from utils.files import remove_temporaries, write_atomically
 from utils.section import Section
-
-FORMAT = 1
 
 
 class CheckpointOptions(Section):
@@ -140,7 +139,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, on the CPU; nothing in the file is run.
 
     Raises:
-        CheckpointError: missing, cut short, altered (every record's checksum is compared) or of another format.
+        CheckpointError: missing, cut short, altered (every record's checksum and form are compared) or of another
+            format.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
@@ -156,4 +156,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({type(error).__name__})") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a training checkpoint of this project (weights alone go under `init`)")
+    if (why := misfit(state)) is not None:
+        raise CheckpointError(f"{path}: altered, or by another program ({why})")
     return state

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import torch
 
 from benchmarks.soak import differences, experiment, write_photos
 from models.checkpoints import read_state
@@ -60,6 +61,25 @@ def test_changed_options_of_the_optimiser_are_in_force(photos, tmp_path, capsys,
     assert all(float(entry["step"]) == 4 for entry in state["state"].values())  # the averages went on
     said = capsys.readouterr().err
     assert all(f"changed since: stages.0.optimizer.{name.partition('=')[0]}" in said for name in change)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda state: state["optimizers"]["generator"]["state"][0].update(exp_avg=torch.zeros(1)), "exp_avg of shape"),
+        (lambda state: state.update(random={"cpu": torch.zeros(5056)}), "ByteTensor"),
+        (lambda state: state["networks"].clear(), "generator"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_before_training(photos, tmp_path, change, why):
+    options = experiment("supervised", tmp_path / "a", photos, 2)
+    train(options)
+    path = stage(options).checkpoint(2)
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=rf"00000002\.pt: does not fit this network and recipe \(.*{why}"):
+        train(options, "auto", "stages.0.iterations=4")
 
 
 def test_an_optimiser_of_another_kind_is_refused(photos, tmp_path):

@@ -27,6 +27,12 @@ def state(iteration):
         "stage": "s",
         "iteration": iteration,
         "networks": {"generator": {"w": torch.full((1000,), float(iteration))}},
+        "optimizers": {"generator": {"state": {}, "param_groups": [{"lr": 1e-3, "params": [0]}]}},
+        "ema": None,
+        "scaler": None,
+        "random": {"cpu": torch.get_rng_state()},
+        "ranking": [[30.5, iteration]],
+        "options": "name: x",
     }
 
 
@@ -62,6 +68,31 @@ def test_a_damaged_newest_gives_way_to_the_one_before(folder, damage):
     newest, damaged = folder.newest()
     assert newest["iteration"] == 1
     assert len(damaged) == 1 and "00000002.pt" in damaged[0]
+
+
+@pytest.mark.parametrize(("part", "value"), [
+    ("stage", ["s"]), ("iteration", "2"), ("iteration", -5), ("iteration", float("nan")), ("iteration", None),
+    ("networks", [1]), ("networks", {"generator": {"w": 1}}), ("networks", {"generator": {1: torch.zeros(1)}}),
+    ("optimizers", {"generator": {"state": {}}}), ("optimizers", {"generator": {"state": {}, "param_groups": [{}]}}),
+    ("ema", "x"), ("scaler", 5), ("random", {}), ("random", {"cpu": [1]}),
+    ("ranking", "abc"), ("ranking", [[1]]), ("ranking", [["a", 2]]), ("validated", "x"), ("images", {"count": "x"}),
+    ("options", 5), ("budget", {"minutes": 1.0}),
+])  # fmt: skip
+def test_a_checkpoint_of_another_form_gives_way_too(folder, part, value):
+    folder.save(state(1), keep=3, keep_every=None)
+    torch.save({"format": 1, **state(2), part: value}, folder.checkpoint(2))
+    newest, damaged = folder.newest()
+    assert newest["iteration"] == 1
+    assert len(damaged) == 1 and f"00000002.pt: altered, or by another program ({part}" in damaged[0]
+
+
+@pytest.mark.parametrize("part", ["stage", "iteration", "networks", "optimizers", "random", "ranking", "options"])
+def test_a_checkpoint_that_lacks_a_part_is_refused(folder, part):
+    whole = {"format": 1, **state(2)}
+    del whole[part]
+    torch.save(whole, folder.checkpoint(2))
+    with pytest.raises(CheckpointError, match=rf"00000002\.pt: altered, .*\({part}: Field required\)"):
+        read_checkpoint(folder.checkpoint(2))
 
 
 def _flip(path, place):

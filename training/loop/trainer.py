@@ -263,7 +263,7 @@ class Trainer:
             if state["scaler"] is not None and self.runtime.accelerator.scaler is not None:
                 self.runtime.accelerator.scaler.load_state_dict(state["scaler"])
             torch.set_rng_state(state["random"]["cpu"])
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:  # TypeError: a random state of floats
             reason = " ".join(str(error).split())
             raise CheckpointError(
                 f"{where}: does not fit this network and recipe ({reason[:200]}); "
