@@ -28,11 +28,11 @@ class ModelOptions(Section):
     generator: AnyGeneratorOptions | None = None
     """The network; may be left out where `weights` was exported by training here, as the file says what it is."""
     weights: Path | None = None
-    """Weights, where `generator` is left out: a file, or the name of weights that ship (`test.py restore --list`). A
-    file that is not there yet makes a row that says so. `{quality}` in the path, here and in `generator`, stands for
-    the quality of a compression: a network for each, where its file is there."""
+    """A weights file, or the name of bundled weights (`test.py restore --list`), if `generator` is left out. If the
+    file does not exist, the table has a row that says so. `{quality}` in the path, here and in `generator`, is replaced
+    by the quality of the compression, for methods with one network per quality."""
     program: ProgramOptions | None = None
-    """A program of others in place of a network; where it fails, the row says so."""
+    """An external program instead of a network. If it fails, its row says so."""
     consistency: bool = False
     """At scale 1, bring what is restored of a JPEG into its cell: each DCT coefficient within half a step of the file's
     (data/jpeg_files/cell.py). `test.py restore` does so by default."""
