@@ -7,10 +7,9 @@ from data.prepare import check_store, is_prepared
 from data.store import source_images
 from inference.complexity import flops
 from models import count_parameters
-from training.experiment import check_validation, load_init, starting_generator
+from training.experiment import check_batches, check_validation, load_init, starting_generator
 from training.memory_estimate import stage_memory
 from training.options import TrainOptions
-from training.recipes import RECIPES
 from training.runtime import Runtime
 from training.validation import Validator
 from utils.errors import UserError
@@ -26,8 +25,9 @@ def check(options: TrainOptions) -> int:
     """
     scale, train = options.generator.scale, options.data.train
     runtime = Runtime(options.runtime)
+    check_batches(options, runtime.ranks)
     for stage in options.stages:
-        RECIPES[stage.recipe.type].check(stage.recipe)
+        stage.recipe.check()
     names = image_names(train)
     images = source_images(train.folders)
     sizes = [image_size(image.path) for image in images]

@@ -37,6 +37,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         UserError: and its kinds: anything about options, data, folders or checkpoints that a user can mend.
     """
     runtime = Runtime(options.runtime)
+    check_batches(options, runtime.ranks)
     folders = [RunFolder(options.folder / stage.name) for stage in options.stages]
     # Names and file headers only, so that a mistake shows before anything slow and before anything is written.
     image_names(options.data.train)
@@ -48,7 +49,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         first, state = starting_point(options, folders, resume, say=runtime.is_main)
         runtime.accelerator.wait_for_everyone()  # what the main process has mended is there for all
         for stage in options.stages[first:]:
-            RECIPES[stage.recipe.type].check(stage.recipe)
+            stage.recipe.check()
         if first == 0 and state is None and options.stages[0].init is not None:
             load_init(starting_generator(options), options.stages[0])
         check_validation(options, first, runtime)
@@ -97,6 +98,16 @@ def patches(options: TrainOptions, position: int) -> PatchDataset:
         clean_lr=RECIPES[options.stages[position].recipe.type].needs_clean_lr,
         steps=GENERATORS[options.generator.type].reads_steps,
     )
+
+
+def check_batches(options: TrainOptions, processes: int) -> None:
+    """Raise UserError for a stage whose batch cannot be divided among the processes."""
+    for position, stage in enumerate(options.stages):
+        if stage.batch_size % (stage.accumulate * processes):
+            raise UserError(
+                f"stages.{position}.batch_size {stage.batch_size} is not a multiple of "
+                f"{stage.accumulate} micro-batches × {processes} processes"
+            )
 
 
 def check_validation(options: TrainOptions, first: int, runtime: Runtime) -> None:

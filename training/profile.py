@@ -18,7 +18,6 @@ from data.prepare import prepare_for
 from training.experiment import patches, starting_generator
 from training.loop.trainer import Trainer
 from training.options import TrainOptions
-from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.runtime import Runtime
 from utils.errors import UserError
@@ -76,8 +75,7 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
     if iterations < 1:
         raise UserError("--profile: at least one iteration")
     stage = options.stages[0]
-    recipe = RECIPES[stage.recipe.type]
-    recipe.check(stage.recipe)
+    stage.recipe.check()
     prepare_for(options.data.train, options.generator.scale)
     needed = WARM_UP + iterations + TRACED
     longer = stage.model_copy(update={"iterations": max(stage.iterations, needed)})

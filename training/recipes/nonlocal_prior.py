@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.evaluation_sets import EvaluationPair
 from data.resize import imresize
@@ -16,7 +16,7 @@ from losses import PixelLoss, PixelLossOptions
 from models import CISRPSI, Generator
 from models.cisr_psi import bicubic_down, bicubic_up
 from training.optimization import OptimizationOptions
-from training.recipes.base import Batch, OneStepRecipe, RecipeOptions
+from training.recipes.base import Batch, Recipe, RecipeOptions
 from training.runtime import Runtime
 from training.validation import Validator
 
@@ -31,7 +31,7 @@ class NonLocalPriorOptions(RecipeOptions):
     program's [1 2 1; 2 4 5; 1 2 1], which makes the guide 19 times as bright, with zeros around the image."""
 
 
-class NonLocalPriorTraining(OneStepRecipe):
+class NonLocalPriorTraining(Recipe):
     """The operator sees a compressed LR image with the blurred clean one as its guide, and shall give the clean one.
 
     (Luo et al., section 3.) At the end of the stage both operators of the network hold the trained parameters; they
@@ -42,16 +42,22 @@ class NonLocalPriorTraining(OneStepRecipe):
     needs_clean_lr = True
 
     def __init__(self, options: NonLocalPriorOptions, generator: CISRPSI, stage: OptimizationOptions, runtime: Runtime):
+        super().__init__(options, generator, stage, runtime)
         self.blur = blurred if options.kernel == "normalised" else blurred_as_released
         self.loss = PixelLoss(PixelLossOptions(type="l1"))
-        generator.requires_grad_(False)
-        # One operator while they are trained: what one learns the other holds.
-        generator.rem.prior = generator.arm.prior
-        super().__init__(generator, generator.arm.prior.requires_grad_(True), stage, runtime)
 
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
-        clean = batch["clean_lr"] * 255
-        return {"loss": self.loss(self.step(batch["lr"] * 255, self.blur(clean)), clean)}
+    def make_step(self, generator: CISRPSI) -> nn.Module:
+        generator.requires_grad_(False)
+        # Both modules share one operator, so that training changes both.
+        generator.rem.prior = generator.arm.prior
+        return generator.arm.prior.requires_grad_(True)
+
+    def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
+        for batch in self.update.parts(micro_batches):
+            clean = batch["clean_lr"] * 255
+            restored = self.step(batch["lr"] * 255, self.blur(clean))
+            self.update.backward({"l1": self.loss(restored, clean)})
+        return self.update.step()
 
     def outcome(self, generator: Generator, validator: Validator) -> list[str]:
         """What the prior is worth on the validation images, and a warning where it is worth nothing."""
