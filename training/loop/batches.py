@@ -12,7 +12,7 @@ import torch
 
 from data.datasets import PatchDataset, training_loader
 from data.sampling import IterationSampler
-from training.options import StageOptions
+from training.options import StageOptions, TrainOptions
 from training.recipes.base import Batch
 from training.runtime import Runtime
 from utils.errors import UserError
@@ -21,6 +21,18 @@ STALLED_S = 300.0
 """How long a batch may be waited for: a loader process that hangs must not hold a training for ever."""
 _LOOK_S = 0.1  # between two looks at what else may have happened, while a batch is waited for
 _LEAVE_S = 2.0  # that the thread is given to finish what it is at
+
+
+_MOST_BY_CLOCK = 1 << 48
+"""Samples reserved for a stage that ends by the clock: more than it can draw."""
+
+
+def samples_of(options: TrainOptions, position: int, *, by_clock: bool) -> range:
+    """The samples of a stage. They begin after those of the stage before, so no patch sequence is repeated."""
+    if by_clock:
+        return range(position * _MOST_BY_CLOCK, (position + 1) * _MOST_BY_CLOCK)
+    counts = [stage.iterations * stage.batch_size for stage in options.stages[: position + 1]]
+    return range(sum(counts[:-1]), sum(counts))
 
 
 class LoaderStalled(RuntimeError):
@@ -38,26 +50,25 @@ class Batches:
     one batch ahead, beside the computation of the one before.
 
     Args:
-        iterations: those to have batches for.
-        first_sample: the sample that the stage's iteration 0 begins with.
-        told_to_stop: asked while a batch is waited for; true ends the wait.
+        samples: the samples of the stage, from the first that iteration 0 draws.
+        iteration: the iteration to begin with.
+        told_to_stop: called while a batch is awaited; true ends the wait.
     """
 
     def __init__(
         self,
         dataset: PatchDataset,
         stage: StageOptions,
-        iterations: range,
-        first_sample: int,
+        samples: range,
+        iteration: int,
         runtime: Runtime,
         told_to_stop: Callable[[], bool] = lambda: False,
     ):
         self._told_to_stop = told_to_stop
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._come: queue.SimpleQueue[Batch | Exception | None] = queue.SimpleQueue()
-        share = runtime.rank, runtime.ranks
-        first, last = iterations.start, iterations.stop
-        sampler = IterationSampler(first, last, stage.batch_size, stage.accumulate, *share, first_sample)
+        share, last = (runtime.rank, runtime.ranks), len(samples) // stage.batch_size
+        sampler = IterationSampler(iteration, last, stage.batch_size, stage.accumulate, *share, samples.start)
         loader = iter(training_loader(dataset, sampler, pin_memory=runtime.device.type == "cuda"))
         # The number of threads is each thread's own, once the main thread has settled its: asking for it does.
         torch.get_num_threads()
