@@ -9,7 +9,7 @@ A spec is one of
     avifQ   0 to 100                       4:2:0, by Pillow; its bytes change with Pillow's version
     hevcQP  0 to 51, also hevcQPfull       all-intra 4:4:4 by x265: see data/codecs/hevc.py; hevcQP:420 and
                                            hevcQPfull:420 with half the chroma's rows and columns
-    hmQP    0 to 51, also hmQPfull         the same by HM, the reference encoder: see data/codecs/hevc.py
+    hmQP    0 to 51, also hmQPfull         the same by HM, the reference encoder: see data/codecs/hm.py
 
 where the number may be a range to draw from in training, `jpeg10..95`, and where several may be joined for a
 photo that is posted again, `jpeg40>webp30`: compressed by the first, decoded, compressed by the second, with a
@@ -30,7 +30,8 @@ import numpy as np
 from data.codecs.avif import Avif
 from data.codecs.base import Codec, CodecError, QualityCodec, Range
 from data.codecs.chain import Chain, parse_step
-from data.codecs.hevc import Hevc, Hm
+from data.codecs.hevc import Hevc
+from data.codecs.hm import Hm
 from data.codecs.jpeg import Jpeg
 from data.codecs.nothing import Nothing
 from data.codecs.webp import Webp

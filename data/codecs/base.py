@@ -148,6 +148,23 @@ class QualityCodec(Codec):
         return replace(self, quality=int(rng.integers(self.quality.low, self.quality.high, endpoint=True)))
 
 
+class StillCodec(QualityCodec):
+    """A codec whose bytes are an image file that Pillow reads."""
+
+    pillow_format: ClassVar[str]
+    longest_side: ClassVar[int]
+    """Pixels of the longest side that the format allows."""
+
+    def decode(self, data: bytes) -> np.ndarray:
+        return decode_still(self, data, self.pillow_format)
+
+    def _checked(self, image: np.ndarray) -> np.ndarray:
+        image = super()._checked(image)
+        if max(image.shape[:2]) > (most := self.longest_side):
+            raise CodecError(f"{self}: {image.shape[1]}x{image.shape[0]} pixels, the format ends at {most} a side")
+        return image
+
+
 def decode_still(codec: Codec, data: bytes, format: str) -> np.ndarray:
     """Decode a whole image file of Pillow's `format`. Raises CodecError."""
     try:
