@@ -1,16 +1,16 @@
-"""CISR-PSI as a drawing; `models/cisr_psi.py` is what it must agree with."""
+"""Drawing of CISR-PSI; it must agree with models/cisr_psi.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from evaluation.figures.networks.diagram import (
+    CONV,
     DOTS,
     GAP,
+    GROUP,
     PRODUCT,
+    RELU,
     SUM,
     Diagram,
-    Kind,
     Node,
     Part,
     image,
@@ -20,27 +20,14 @@ from evaluation.figures.networks.diagram import (
 )
 from models.cisr_psi import CISRPSIOptions
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-CONV, RELU = slab("conv", "conv 3×3"), slab("activation", "ReLU")
 CONCAT = slab("concat", "concat")
-GROUP = slab("block", "residual group")
 PRIOR = wide("attention", "non-local\nprior", 8.5)
 COMBINATION = wide("attention", "adaptive\ncombination", 10.5)
 Z, D, U, Y_HAT, X_HAT = "$z$", "$d$", "$u$", r"$\hat{y}$", r"$\hat{x}$"
-WORDS: dict[Kind, str] = {
-    "conv": "convolution",
-    "activation": "activation",
-    "attention": "attention, weighting",
-    "block": "in detail below",
-    "upsample": "changes size",
-    "fixed": "no weights",
-}
 
 
-def draw_cisr_psi() -> Figure:
-    """The unfolded network at the paper's sizes, both of its modules, and what these are made of."""
+def draw_cisr_psi() -> Diagram:
+    """The unfolded network at the paper's sizes, its two modules, and their parts."""
     options = CISRPSIOptions(scale=2)
     page = Diagram(84, 101.5)
     _unfolded(page, options, y=88.5)
@@ -49,8 +36,8 @@ def draw_cisr_psi() -> Figure:
     _group(page, options, x=55, y=35.5)
     _block(page, options, x=1, y=11)
     _combination(page, x=38, y=11)
-    page.legend(WORDS, 3, 1.6)
-    return page.figure
+    page.legend(3, 1.6, attention="attention, weighting", upsample="changes size")
+    return page
 
 
 def _unfolded(page: Diagram, options: CISRPSIOptions, y: float) -> None:
