@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.optim import Optimizer
 
+from data.datasets import Batch
 from models import build_generator
 from training.options import TrainOptions
 from training.recipes import RECIPES
-from training.recipes.base import Batch
 from training.runtime import Runtime
 
 

@@ -23,7 +23,7 @@ _LETTER = 12  # pixels of width, bold
 
 
 @dataclass(frozen=True)
-class Cell:
+class Panel:
     """One version of the part: its name, uint8 h×w×3 pixels, a line of figures; `best` in bold."""
 
     name: str
@@ -32,7 +32,7 @@ class Cell:
     best: bool = False
 
 
-def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Cell]) -> Figure:
+def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Panel]) -> Figure:
     """Two rows of cells beside the image. Every pixel of a part becomes the same whole number of pixels.
 
     Args:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from data.evaluation_sets import EvaluationItem, EvaluationPair, items_of, load
-from evaluation.figures.crop_sheet import Cell, plot_sheet
+from evaluation.figures.crop_sheet import Panel, plot_sheet
 from evaluation.figures.results import read_table
 from evaluation.figures.style import baseline
 from evaluation.options import EvaluationOptions
@@ -168,7 +168,7 @@ def _cells(
     pair: EvaluationPair,
     pictures: dict[str, np.ndarray],
     box: Box,
-) -> list[Cell]:
+) -> list[Panel]:
     """HR, the compressed image, every model. At scale 1 the baseline is the compressed image and stands once."""
     convention = "grey" if item.grey else options.convention
     scores = {
@@ -182,13 +182,13 @@ def _cells(
     reference = _baseline_name(options)
     large = pair.lr.repeat(options.scale, 0).repeat(options.scale, 1)
     rate = "" if pair.bits_per_pixel is None else f"{pair.bits_per_pixel:.2f} bpp"
-    cells = [Cell("HR", box.cut(pair.hr), "Y-PSNR (dB) / SSIM")]
+    cells = [Panel("HR", box.cut(pair.hr), "Y-PSNR (dB) / SSIM")]
     if options.scale > 1 or reference not in pictures:
-        cells.append(Cell(f"LR, {item.compression}", box.cut(large), rate))
+        cells.append(Panel(f"LR, {item.compression}", box.cut(large), rate))
     for name, picture in pictures.items():
         psnr, ssim = scores[name]
         shown = f"{name}, {item.compression}" if options.scale == 1 and name == reference else name
-        cells.append(Cell(shown, box.cut(picture), f"{psnr:.2f} / {ssim:.4f}", best=psnr == best))
+        cells.append(Panel(shown, box.cut(picture), f"{psnr:.2f} / {ssim:.4f}", best=psnr == best))
     return cells
 
 

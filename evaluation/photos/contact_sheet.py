@@ -20,7 +20,7 @@ _PAPER, _INK, _MARK = 255, (0, 0, 0), (255, 0, 0)
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """One photo: a line of text, its preview, and the same part (uint8 RGB, at most CELL / ZOOM a side) by column."""
 
     name: str
@@ -41,7 +41,7 @@ def preview(image: np.ndarray, box: Box) -> np.ndarray:
     return fitted
 
 
-def draw_sheet(titles: list[str], rows: list[Row]) -> np.ndarray:
+def draw_sheet(titles: list[str], rows: list[SheetRow]) -> np.ndarray:
     """A page, uint8 RGB: titles, and for each row a line of text and its images below it."""
     from matplotlib import get_data_path  # its fonts know more letters than Pillow's own
     from PIL import Image, ImageDraw, ImageFont

@@ -14,7 +14,7 @@ from data.evaluation_sets import photos_of
 from data.resize import imresize
 from evaluation.load_models import is_there, load_those_there, why_not_there
 from evaluation.options import EvaluationOptions
-from evaluation.photos.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
+from evaluation.photos.contact_sheet import CELL, ZOOM, SheetRow, draw_sheet, preview
 from inference.devices import pick_device
 from inference.restorer import Restorer
 from utils.boxes import Box, detail_box
@@ -78,7 +78,7 @@ def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
     for photo_set in options.photos:
         paths = photos_of(photo_set)
         _remove_sheets(options, photo_set.name)
-        rows: list[Row] = []
+        rows: list[SheetRow] = []
         pages = count(1) if len(paths) > ROWS else repeat(None)
         for name, path in tqdm(paths.items(), desc=photo_set.name, unit="photo", disable=None):
             try:
@@ -95,7 +95,7 @@ def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
                 if options.save_images:
                     write_png(options.folder / "images" / model / photo_set.name / f"{name}.png", sr)
                 parts.append(box.times(options.scale).cut(sr).copy())  # a view would keep the whole photo
-            rows.append(Row(f"{path.name}, {lr.shape[1]}×{lr.shape[0]} pixels", preview(lr, box), parts))
+            rows.append(SheetRow(f"{path.name}, {lr.shape[1]}×{lr.shape[0]} pixels", preview(lr, box), parts))
             if len(rows) == ROWS:
                 write_png(sheet_path(options, photo_set.name, next(pages)), draw_sheet(titles, rows))
                 rows = []

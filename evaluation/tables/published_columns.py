@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from data.options import EvaluationSetOptions
 from evaluation.options import EvaluationOptions, ModelOptions
-from evaluation.published import COSTS, FINDINGS, Cost, Finding, lookup
+from evaluation.published import COSTS, FINDINGS, Finding, PublishedCost, lookup
 
 _FIELD = {
     "psnr_y": "psnr",
@@ -71,7 +71,7 @@ def _convention(options: EvaluationOptions, measure: str, dataset: EvaluationSet
     return _OWN_CONVENTION.get(measure, options.convention)
 
 
-def quoted_cost(options: EvaluationOptions, model: ModelOptions) -> Cost | None:
+def quoted_cost(options: EvaluationOptions, model: ModelOptions) -> PublishedCost | None:
     """The published size and time of the model's method at this scale."""
     known = {(method.casefold(), scale): cost for (method, scale), cost in COSTS.items()}
     return known.get(((model.published or "").casefold(), options.scale))

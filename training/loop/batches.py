@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from data.datasets import PatchDataset, training_loader
+from data.datasets import Batch, PatchDataset, training_loader
 from data.sampling import IterationSampler
 from training.options import StageOptions, TrainOptions
-from training.recipes.base import Batch
 from training.runtime import Runtime
 from utils.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data.datasets import PatchDataset
+from data.datasets import Batch, PatchDataset
 from models import Generator
 from training.loop.batches import Batches, WaitEnded, samples_of
 from training.loop.best_weights import BestWeights
@@ -22,7 +22,6 @@ from training.loop.time_budget import TimeBudget
 from training.loop.training_state import load_training_state, training_state
 from training.options import TrainOptions
 from training.recipes import RECIPES
-from training.recipes.base import Batch
 from training.resume import fingerprint
 from training.run_folder import RunFolder, weights_of
 from training.runtime import Runtime

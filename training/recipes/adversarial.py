@@ -12,10 +12,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from data.datasets import Batch
 from losses import AdversarialLossOptions, PerceptualLossOptions, PixelLossOptions, RelativisticAverageGAN
 from models import DiscriminatorOptions, Generator, build_discriminator
 from training.optimization import OptimizationOptions, OptimizerOptions
-from training.recipes.base import Batch, Recipe, inputs
+from training.recipes.base import Recipe, inputs
 from training.recipes.output_losses import OutputLosses, OutputLossOptions
 from training.recipes.update import Update
 from training.runtime import Runtime

@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from data.datasets import Batch
 from models import Generator
 from training.optimization import OptimizationOptions
 from training.recipes.update import Update
 from training.runtime import Runtime
 from training.validation import Validator
 from utils.section import Section
-
-Batch = dict[str, Tensor]
 
 
 class RecipeOptions(Section):

@@ -6,9 +6,10 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from data.datasets import Batch
 from models import CISRNet
 from training.optimization import OptimizationOptions
-from training.recipes.base import Batch, Recipe
+from training.recipes.base import Recipe
 from training.recipes.output_losses import OutputLosses, OutputLossOptions
 from training.runtime import Runtime
 

@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from data.datasets import Batch
 from data.evaluation_sets import EvaluationPair
 from data.resize import imresize
 from losses import PixelLoss, PixelLossOptions
 from models import CISRPSI, Generator
 from models.cisr_psi import bicubic_down, bicubic_up
 from training.optimization import OptimizationOptions
-from training.recipes.base import Batch, Recipe, RecipeOptions
+from training.recipes.base import Recipe, RecipeOptions
 from training.runtime import Runtime
 from training.validation import Validator
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from data.datasets import Batch
 from losses import LpipsLoss, LpipsLossOptions, PerceptualLoss, PerceptualLossOptions, PixelLoss, PixelLossOptions
-from training.recipes.base import Batch, RecipeOptions
+from training.recipes.base import RecipeOptions
 
 
 class OutputLossOptions(RecipeOptions):

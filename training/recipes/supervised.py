@@ -6,9 +6,10 @@ from typing import Literal
 
 from torch import Tensor
 
+from data.datasets import Batch
 from models import Generator
 from training.optimization import OptimizationOptions
-from training.recipes.base import Batch, Recipe, inputs
+from training.recipes.base import Recipe, inputs
 from training.recipes.output_losses import OutputLosses, OutputLossOptions
 from training.runtime import Runtime
 

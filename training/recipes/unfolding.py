@@ -8,11 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from data.datasets import Batch
 from losses import PixelLoss, PixelLossOptions
 from models import CISRPSI
 from models.cisr_psi import bicubic_up
 from training.optimization import OptimizationOptions
-from training.recipes.base import Batch, Recipe, RecipeOptions
+from training.recipes.base import Recipe, RecipeOptions
 from training.runtime import Runtime
 
 
