@@ -1,4 +1,4 @@
-"""`train.py --check`: everything that can be known before the first iteration."""
+"""`train.py --check`: test the options and the data before the first iteration."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from utils.options import to_yaml
 
 
 def check(options: TrainOptions) -> int:
-    """Resolve, build, look at the data, print; nothing is written.
+    """Resolve the options, build the network, check the data and print a summary; write nothing.
 
     Raises:
-        UserError: and the kinds that training would raise for the same options.
+        UserError: what training would raise for the same options.
     """
     scale, train = options.generator.scale, options.data.train
     runtime = Runtime(options.runtime)

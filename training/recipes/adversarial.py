@@ -54,9 +54,9 @@ class AdversarialOptions(OutputLossOptions):
     adversarial: AdversarialLossOptions = AdversarialLossOptions()
     """The generator's term of the relativistic average GAN."""
     discriminator: DiscriminatorOptions = DiscriminatorOptions()
-    """The network that tells HR from restored patches; starts from random weights."""
+    """The network that distinguishes HR from restored patches; it starts from random weights."""
     optimizer: OptimizerOptions | None = None
-    """The discriminator's; null: as the stage's. The stage's `schedule` and `clip_grad_norm` are for both."""
+    """Optimiser of the discriminator; null: as the stage's. Both use the stage's `schedule` and `clip_grad_norm`."""
 
     @property
     def hr_patch_size(self) -> int:

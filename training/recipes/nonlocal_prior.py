@@ -1,4 +1,4 @@
-"""Recipe `nonlocal_prior`: the 88 parameters of CISR-PSI's non-local operator, trained before everything else."""
+"""Recipe `nonlocal_prior`: trains the 88 parameters of CISR-PSI's non-local operator, before all other weights."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ from training.validation import Validator
 
 
 class NonLocalPriorOptions(RecipeOptions):
-    """Loss of `nonlocal_prior`: L1 between nonlocal(z, blurred y) and y; z the compressed LR image, y the clean one."""
+    """Loss of `nonlocal_prior`: L1 between nonlocal(z, blurred y) and y, the compressed and the clean LR image."""
 
     trains: ClassVar[tuple[str, ...]] = ("cisr_psi",)
     type: Literal["nonlocal_prior"] = "nonlocal_prior"
     kernel: Literal["normalised", "released"] = "normalised"
-    """What blurs the guide: `normalised`, [1 2 1; 2 4 2; 1 2 1] / 16, borders repeated; `released`, the released
-    program's [1 2 1; 2 4 5; 1 2 1], which makes the guide 19 times as bright, with zeros around the image."""
+    """Kernel that blurs the guide: `normalised`, [1 2 1; 2 4 2; 1 2 1] / 16 with repeated borders; `released`, the
+    released program's [1 2 1; 2 4 5; 1 2 1], which makes the guide 19 times as bright, with zeros as borders."""
 
 
 class NonLocalPriorTraining(Recipe):
-    """The operator sees a compressed LR image with the blurred clean one as its guide, and shall give the clean one.
+    """The operator restores a compressed LR image, guided by the blurred clean one (Luo et al., section 3).
 
-    (Luo et al., section 3.) At the end of the stage both operators of the network hold the trained parameters; they
-    stay frozen in later stages.
+    At the end of the stage both operators of the network hold the trained parameters; later stages freeze them.
     """
 
     Options = NonLocalPriorOptions
@@ -61,7 +60,7 @@ class NonLocalPriorTraining(Recipe):
         return self.update.step()
 
     def outcome(self, generator: Generator, validator: Validator) -> list[str]:
-        """What the prior is worth on the validation images, and a warning where it is worth nothing."""
+        """The gain of the prior on the validation images, and a warning if it gains nothing."""
         assert isinstance(generator, CISRPSI)
         sets = validator.means(lambda pair: self._gains(generator, pair))
         by_clean, by_step_0, eta = np.mean(list(sets.values()), axis=0)
@@ -77,7 +76,7 @@ class NonLocalPriorTraining(Recipe):
         return lines
 
     def _gains(self, generator: CISRPSI, pair: EvaluationPair) -> list[float]:
-        """RGB-PSNR of u less that of z in dB, by the blurred clean guide and by step 0's; the median of |η| by this."""
+        """RGB-PSNR of u minus that of z in dB, with the clean guide and with that of step 0; then the median of |η|."""
         device = next(generator.parameters()).device
         z, clean = (
             torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float()
@@ -86,7 +85,7 @@ class NonLocalPriorTraining(Recipe):
         step_0 = bicubic_down(bicubic_up(z, generator.scale), z.shape[-2:])
 
         def decibels(image: Tensor) -> float:
-            # Not below what rounding to whole numbers does: z may be the clean image itself.
+            # At least the error of rounding to integers: z may be the clean image itself.
             return -10 * math.log10(max(float((image - clean).square().mean()), 1 / 12))
 
         by_clean, by_step_0 = (generator.nonlocal_prior(z, guide) for guide in (self.blur(clean), step_0))
@@ -95,13 +94,13 @@ class NonLocalPriorTraining(Recipe):
 
 
 def blurred(image: Tensor) -> Tensor:
-    """`N×3×h×w` under the normalised 3×3 kernel [1 2 1; 2 4 2; 1 2 1] / 16; borders repeat their pixels."""
+    """`N×3×h×w` blurred by the normalised 3×3 kernel [1 2 1; 2 4 2; 1 2 1] / 16; borders repeat their pixels."""
     kernel = [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
     return _filtered(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel) / 16
 
 
 def blurred_as_released(image: Tensor) -> Tensor:
-    """`N×3×h×w` under the released program's kernel, not normalised and not symmetric; zeros around the image."""
+    """`N×3×h×w` filtered by the released program's kernel, not normalised and not symmetric, with zeros as borders."""
     return _filtered(F.pad(image, (1, 1, 1, 1)), [[1, 2, 1], [2, 4, 5], [1, 2, 1]])
 
 

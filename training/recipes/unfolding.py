@@ -27,13 +27,13 @@ class UnfoldingOptions(RecipeOptions):
     lambda_start: float = Field(default=0.1, ge=0, le=1)
     """λ at the first iteration."""
     lambda_rise: float = Field(default=0.2, ge=0)
-    """What λ rises by each time."""
+    """Step by which λ rises."""
     lambda_every: int = Field(default=10000, ge=1)
     """Iterations between rises (the paper's 20 epochs are 10,000)."""
     schedule: Literal["sound", "released"] = "sound"
-    """`released` does three things as the released program: λ rises past 1, so that ŷ is pushed away from the clean LR
-    image; it rises a twentieth of `lambda_every` early, as epochs are numbered from 1 there; and step 0, whose weight
-    is 0, runs backward and an optimiser step on gradients of zero, with which Adam goes on by its momentum."""
+    """`released` follows the released program in three points: λ rises past 1, which pushes ŷ away from the clean LR
+    image; it rises a twentieth of `lambda_every` early, as the program numbers epochs from 1; and step 0, whose weight
+    is 0, takes an optimiser step with zero gradients, in which Adam's momentum still changes the weights."""
 
     def weight_of_hr(self, iteration: int) -> float:
         """λ, a function of the iteration alone."""
