@@ -1,4 +1,4 @@
-"""The page of `crops`: the whole image with a box at the left, the part of it in every version at the right."""
+"""The page of `crops`: on the left the image with a box, on the right the content of the box in every version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LETTER = 12  # pixels of width, bold
 
 @dataclass(frozen=True)
 class Panel:
-    """One version of the part: its name, uint8 h×w×3 pixels, a line of figures; `best` in bold."""
+    """One version of the crop: its name, uint8 h×w×3 pixels, a line of scores; `best` is bold."""
 
     name: str
     part: np.ndarray
@@ -33,11 +33,11 @@ class Panel:
 
 
 def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Panel]) -> Figure:
-    """Two rows of cells beside the image. Every pixel of a part becomes the same whole number of pixels.
+    """Two rows of panels beside the image. All crops are enlarged by the same integer factor.
 
     Args:
         hr: uint8 h×w×3.
-        box: the part of it that the cells show.
+        box: the part of it that the panels show.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle

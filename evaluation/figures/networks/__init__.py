@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def draw_networks() -> dict[str, Figure]:
-    """The networks at the papers' sizes, by the name of their files."""
+    """The networks at the papers' sizes, by file name."""
     drawings = {
         "network_cisr_psi": draw_cisr_psi(),
         "network_cisrnet": draw_cisrnet(),

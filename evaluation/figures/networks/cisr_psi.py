@@ -41,7 +41,7 @@ def draw_cisr_psi() -> Diagram:
 
 
 def _unfolded(page: Diagram, options: CISRPSIOptions, y: float) -> None:
-    """z goes to every module; the weights of the steps are the same."""
+    """z is an input of every module; all steps share their weights."""
     removal, enhancement = slab("block", "ARM"), slab("block", "REM")
     parts = [image(f"LR\n{Z}", 5), _resize("bicubic ↑", slab=True)]
     for step in range(1, options.steps):
@@ -105,7 +105,7 @@ def _joined(page: Diagram, names: list[str], x: float, y: float) -> Node:
 
 
 def _chain(page: Diagram, joined: Node, before: list[Part], after: list[Part], groups: int, y: float) -> list[Node]:
-    """A backbone behind a concatenation: `before`, residual groups with a skip over them all, `after`."""
+    """A backbone after a concatenation: `before`, residual groups with one skip connection, `after`."""
     nodes = page.row([*before, GROUP, DOTS, GROUP, SUM, *after], joined.right[0] + GAP, y)
     page.arrow(joined.right, nodes[0].left)
     head, first, _, last, added = nodes[len(before) - 1 : len(before) + 4]
@@ -115,7 +115,7 @@ def _chain(page: Diagram, joined: Node, before: list[Part], after: list[Part], g
 
 
 def _prior(page: Diagram, guide: str, x: float, y: float) -> Node:
-    """u from z and the image that guides the similarities."""
+    """u, from z and the image that determines the similarities."""
     block, out = page.row([PRIOR, signal(U)], x + 4.4, y)
     for name, level in ((Z, y + 1.3), (guide, y - 1.3)):
         named = page.place(signal(name), x + 1.2, level)
@@ -149,7 +149,7 @@ def _block(page: Diagram, options: CISRPSIOptions, x: float, y: float) -> None:
 
 
 def _combination(page: Diagram, x: float, y: float) -> None:
-    """Weights that sum to 1, a map for each of three images."""
+    """Three images weighted by maps that sum to 1."""
     page.frame(x, y - 7.5, x + 45, y + 11, "adaptive combination")
     first, second = slab("conv", "1×1, 9→3"), slab("conv", "1×1, 3→3")
     scaled, softmax, summed = slab("fixed", "÷ 255"), slab("activation", "softmax"), slab("fixed", "sum of the 3")
