@@ -1,4 +1,4 @@
-"""Compressions by name: `jpeg10`, `webp30`, `hevc37`, `avif50`, `none`, and what can be made of them.
+"""Compressions by name: `jpeg10`, `webp30`, `hevc37`, `avif50`, `none`, and chains of these.
 
 A spec is one of
 
@@ -11,13 +11,14 @@ A spec is one of
                                            hevcQPfull:420 with half the chroma's rows and columns
     hmQP    0 to 51, also hmQPfull         the same by HM, the reference encoder: see data/codecs/hm.py
 
-where the number may be a range to draw from in training, `jpeg10..95`, and where several may be joined for a
-photo that is posted again, `jpeg40>webp30`: compressed by the first, decoded, compressed by the second, with a
-shift of the block grid or a resize before a codec where one is wanted: `jpeg30>shift4,4>jpeg50`,
-`jpeg80>resize0.5>jpeg70` (data/codecs/chain.py). A shift may be a range too, `shift0..7,0..7`; it keeps the picture's
-size. A resize does not: the original is then resized alike, which evaluation sets at scale 1 do and training does not.
-Numbers have no leading zeros, so one compression has one name. JPEG has no quality 0 (libjpeg takes it for 1)
-and WebP above 100 would be lossless: both are refused.
+The number may be a range from which training draws, `jpeg10..95`. A chain such as `jpeg40>webp30` stands for a photo
+that is posted again: compressed by the first codec, decoded, compressed by the second. A codec may follow a shift of
+the block grid or a resize: `jpeg30>shift4,4>jpeg50`, `jpeg80>resize0.5>jpeg70` (data/codecs/chain.py). A shift may also
+be a range, `shift0..7,0..7`; it keeps the size of the picture. A resize changes it: evaluation sets at scale 1 then
+resize the original too, and training refuses it.
+
+Numbers have no leading zeros, so a compression has one name. JPEG has no quality 0 (libjpeg uses 1 instead) and WebP
+above 100 is lossless: both are refused.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, 
 
 
 def encode(image: np.ndarray, spec: str) -> bytes:
-    """Compress uint8 HWC RGB to the bytes of a whole file or stream; of a chain, those of its last codec.
+    """Compress uint8 HWC RGB to the bytes of a file or stream; a chain returns those of its last codec.
 
     Raises CodecError, as do `decode` and `compress`: see `Codec.encode`.
     """
@@ -50,17 +51,17 @@ def encode(image: np.ndarray, spec: str) -> bytes:
 
 
 def decode(data: bytes, spec: str) -> np.ndarray:
-    """Return the uint8 HWC RGB image that `encode` made `data` of, as it looks after the compression."""
+    """Decode the result of `encode` to a uint8 HWC RGB image."""
     return parse(spec).decode(data)
 
 
 def compress(image: np.ndarray, spec: str) -> np.ndarray:
-    """Return uint8 HWC RGB as it looks after the compression, in the same size."""
+    """Encode and decode uint8 HWC RGB; the size does not change."""
     return parse(spec).compress(image)
 
 
 def parse(spec: str) -> Codec:
-    """Return the codec of a spec (the grammar stands at the top of this file). Raises CodecError."""
+    """Return the codec of a spec (see the top of this file). Raises CodecError."""
     if not isinstance(spec, str):
         raise _mistake(spec, "not a text")
     codecs = []

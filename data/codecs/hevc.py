@@ -33,7 +33,7 @@ from data.codecs.base import CodecError, QualityCodec
 from data.codecs.ycbcr import enlarged_chroma, halved_chroma, to_rgb, to_ycbcr
 from utils.images import MAX_PIXELS
 
-_SMALLEST = 16  # pixels a side: x265 takes no less
+_SMALLEST = 16  # pixels a side: x265 refuses less
 _LARGEST = 16384
 _END_OF_BITSTREAM = b"\x00\x00\x01\x4a\x01"
 _LOG_LEVEL = "none"  # of x265; "info" prints the average QP, "debug" the lambda tables
@@ -43,7 +43,7 @@ _LOG_LEVEL = "none"  # of x265; "info" prints the average QP, "debug" the lambda
 class Hevc(QualityCodec):
     """x265 at a fixed QP (`quality`), with HM's I-slice QP, chroma QP and lambda.
 
-    `subsampling`: 444 keeps the chroma whole, 420 halves its rows and columns.
+    `subsampling`: 444 keeps the size of the chroma, 420 halves its rows and columns.
     """
 
     full_range: bool = False
@@ -53,7 +53,7 @@ class Hevc(QualityCodec):
 
     name, lowest, highest = "hevc", 0, 51
     title = "HEVC QP"
-    size_multiple = 8  # HM's smallest coding unit; SubjectiveQE-ESRGAN crops its data set so
+    size_multiple = 8  # HM's smallest coding unit; SubjectiveQE-ESRGAN crops its data set to it
 
     def __str__(self) -> str:
         halved = f":{self.subsampling}" if self.subsampling != "444" else ""
@@ -90,7 +90,7 @@ class Hevc(QualityCodec):
         return np.ascontiguousarray(self.decode(data)[:height, :width]), data
 
     def decode(self, data: bytes) -> np.ndarray:
-        """As `Codec.decode`; from 4:2:0 an image of odd size comes with one more row or column."""
+        """See `Codec.decode`; 4:2:0 returns an image of odd size with one more row or column."""
         if not data.endswith(_END_OF_BITSTREAM):
             raise CodecError(f"{self} data: cut short, or not a stream of this codec")
         context = _pyav().CodecContext.create("hevc", "r")
@@ -130,14 +130,14 @@ class Hevc(QualityCodec):
             context.height, context.width = height, width
             context.pix_fmt = f"yuv{self.subsampling}p"
             context.time_base = Fraction(1, 25)
-            # One frame thread and one pool thread, so that processes can run side by side. WPP stays on:
-            # without it the pixels are others, with it the number of pool threads changes nothing.
+            # One frame thread and one pool thread, so that processes can run in parallel. WPP stays on:
+            # it changes the pixels, but makes them independent of the number of pool threads.
             context.thread_count = 1
             context.options = {
                 "preset": "slow",
                 "tune": "psnr",  # psy-rd would add 6 to the chroma QP in 4:4:4
                 "x265-params": f"qp={self.quality}:keyint=1:ipratio=1.0:cbqpoffs=0:crqpoffs=0:info=0:pools=1:"
-                # Kept by x265 for the whole process once given: so it is given every time.
+                # x265 keeps this file for the rest of the process: pass it every time.
                 f"lambda-file={_escaped(lambdas.name)}:log-level={_LOG_LEVEL}",
             }
             frame = av.VideoFrame.from_ndarray(planes, format=context.pix_fmt)
@@ -170,14 +170,14 @@ def _x265_version() -> str:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return what PyAV (not all of its errors share a base) and the disk may raise."""
+    """Return the errors that PyAV (they have no common base) and the disk may raise."""
     return _pyav().FFmpegError, OSError, ValueError
 
 
 def _lambda_file() -> str:
     """Return x265's lambda tables for QP 0 to 69 with HM's lambda of intra pictures: square roots, then values.
 
-    One number a line: x265 cuts lines after 2047 characters, and the number there in two.
+    One number per line: x265 splits lines after 2047 characters, within a number.
     """
     lambdas = [0.57 * 2 ** ((qp - 12) / 3) for qp in range(70)]
     return "".join(f"{number!r}\n" for number in [*map(math.sqrt, lambdas), *lambdas])
@@ -188,9 +188,9 @@ def _escaped(path: str) -> str:
 
 
 def _cropped(stream: bytes, bottom: int, right: int) -> bytes:
-    """Write into the stream's headers that a decoder crops these many pixels."""
+    """Set the number of pixels that a decoder crops, in the headers of the stream."""
     av = _pyav()
-    window = f"hevc_metadata=crop_bottom={bottom or -1}:crop_right={right or -1}"  # -1: as it is
+    window = f"hevc_metadata=crop_bottom={bottom or -1}:crop_right={right or -1}"  # -1: unchanged
     with av.open(io.BytesIO(stream), format="hevc") as container:
         crop = av.bitstream.BitStreamFilterContext(window, container.streams.video[0])
         return b"".join(bytes(cropped) for packet in container.demux() for cropped in crop.filter(packet))

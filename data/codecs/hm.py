@@ -54,7 +54,7 @@ class Hm(Hevc):
                 "BitstreamFile": target,
                 "SourceWidth": width,
                 "SourceHeight": height,
-                "ConformanceWindowMode": 1,  # pad to whole coding units, and say so in the headers
+                "ConformanceWindowMode": 1,  # pad to whole coding units, noted in the headers
                 "FrameRate": 25,
                 "FramesToBeEncoded": 1,
                 "InputBitDepth": 8,
@@ -94,7 +94,7 @@ class Hm(Hevc):
 
 @cache
 def _hm_version(binary: Path) -> str:
-    """The version that HM's encoder says it is when it is started with nothing to do."""
+    """The version that HM's encoder prints when it is started without arguments."""
     try:
         done = subprocess.run(
             [str(binary)], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60

@@ -19,7 +19,7 @@ _SAMPLING_FACTORS = {
 
 @dataclass(frozen=True)
 class Jpeg(OpenCvCodec):
-    """`subsampling`: of the chroma, as the standard writes it without its colons; 400 is one component, Y."""
+    """JPEG; `subsampling` of the chroma as in the standard, without colons; 400 has one component, Y."""
 
     subsampling: str = "420"
 
@@ -39,7 +39,7 @@ class Jpeg(OpenCvCodec):
 
     def _encode(self, image: np.ndarray) -> bytes:
         if self.subsampling == "400":
-            # OpenCV makes Y of colours by JPEG's own weights; a grey image stays as it is.
+            # OpenCV computes Y with the weights of JPEG; a grey image does not change.
             return opencv_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality], cv2.COLOR_RGB2GRAY)
         sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING_FACTORS[self.subsampling]]
         return opencv_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality, *sampling])

@@ -30,13 +30,13 @@ from utils.files import sha256_of
 TRIES = 6  # in a row that bring less than PROGRESS; a try that brings more resets the count
 PROGRESS = 1 << 16  # bytes
 FIRST_WAIT_S = 1.0  # doubled after each such try
-TIMEOUT_S = 30  # without a byte
-WINDOW_S, SLOWEST = 30, 1024  # a try ends where a window brings fewer bytes a second
+TIMEOUT_S = 30  # longest time without a byte
+WINDOW_S, SLOWEST = 30, 1024  # a try ends if a window brings fewer bytes per second
 MOST = 1 << 34  # bytes of a file, unless the caller says otherwise
-SPARE = 1 << 28  # bytes that a body of unannounced size must leave free on the disk
+SPARE = 1 << 28  # bytes that must stay free on the disk if the size is unknown
 CHUNK = 1 << 18
 
-_RETRIED_STATUS = (408, 425, 429)  # beside all of 500 and above
+_RETRIED_STATUS = (408, 425, 429)  # besides all from 500
 
 
 class _BrokenOff(Exception):
@@ -57,7 +57,7 @@ def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None,
     Raises:
         DownloadError: a bad address, a refusal (404 …), too little room, too large a file, a digest that differs, or
             TRIES breaks in a row.
-        OSError: the disk refuses to be written.
+        OSError: the disk cannot be written.
     """
     check_address(url)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def _transfer(part: PartFile, copies: int, most: int) -> None:
 
 
 def _ask(part: PartFile, origin: dict[str, Any] | None, have: int) -> http.client.HTTPResponse:
-    # identity: a compressed answer has other byte positions than the file
+    # identity: byte positions in a compressed answer differ from those in the file
     request = urllib.request.Request(part.url, headers={"Accept-Encoding": "identity", "User-Agent": "Mozilla/5.0"})
     if origin is not None and have:
         request.add_header("Range", f"bytes={have}-")
@@ -174,7 +174,7 @@ def _is_the_rest(headers: http.client.HTTPMessage, origin: dict[str, Any], have:
         origin["total"],
     ]:
         return False
-    # A 206 repeats the ETag that a 200 would have had; it may leave Last-Modified out.
+    # A 206 repeats the ETag of a 200; it may omit Last-Modified.
     same = headers.get(origin["header"])
     return same == origin["validator"] or (same is None and origin["header"] == "Last-Modified")
 
