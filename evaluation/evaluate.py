@@ -142,7 +142,7 @@ def _rows(options: EvaluationOptions, device: torch.device, *, say: bool) -> tup
 
 
 def _check_sizes(items: list[EvaluationItem], options: EvaluationOptions) -> None:
-    """Refuse images that are too small for a metric, by their file headers, before anything is restored."""
+    """Refuse what could not be scored, before anything is restored; from file headers."""
     needed = smallest_side(options.metrics, options.shaved)
     for path in dict.fromkeys(item.hr_path for item in items):
         height, width = (side - side % options.scale for side in image_size(path))
@@ -182,7 +182,7 @@ def _run(
                 failed[name] = f"{error}, on {task.item.set_name}/{task.item.image} at {task.item.compression}"
                 tqdm.write(f"{name}: {failed[name]}; its row says so", file=sys.stderr)
                 continue
-            # Only Y of a grey image is scored: remove the colours that a network for colour images adds.
+            # Of a grey image only Y counts: what a network for colours adds to it is taken out.
             sr = sr if task.item.grey is None else to_grey(sr, "bt601_full", task.item.image)
             yield Restored(task, name, sr, pair, seconds)
 

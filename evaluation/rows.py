@@ -46,7 +46,7 @@ class Row(ABC):
 
     @abstractmethod
     def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
-        """Restore `pair.lr`: the image (uint8, of the HR image's size) and the seconds of the restoration.
+        """`pair.lr` restored (uint8, of the HR image's size), and the seconds that it took.
 
         Raises:
             ProgramError: the program failed; the row then says so.
@@ -61,8 +61,8 @@ class NetworkRow(Row):
     """A network on `device`.
 
     Args:
-        networks: networks by quality; under None a network for all qualities.
-        consistency: move restored images into the cell of the JPEG, see `inference.restorer.restore`.
+        networks: by the quality that each is for; under None the one that is for all.
+        consistency: bring what is restored into the JPEG's cell, see `inference.restorer.restore`.
     """
 
     def __init__(

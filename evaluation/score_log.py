@@ -1,8 +1,9 @@
 """Log of scores, from which an evaluation continues after it was stopped or killed.
 
-Each process appends a line of JSON per restored image to its file under `<results>/<name>/scores/`. The key of a line
-is a digest of everything that determines the picture: weights, source image, encoder and network. The name of a score
-includes its metric, convention and border. Each line has a checksum; lines that were changed on disk are ignored.
+A line of JSON for each restored image, appended to a file per process under `<results>/<name>/scores/`. Its key is a
+digest of everything that determines the picture: a changed weight file, source image, encoder or network is another
+key. Each figure in it is named by its metric, convention and border. Each line carries a checksum: a figure that has
+changed on disk is none.
 """
 
 from __future__ import annotations

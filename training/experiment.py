@@ -39,7 +39,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
     runtime = Runtime(options.runtime)
     check_batches(options, runtime.ranks)
     folders = [RunFolder(options.folder / stage.name) for stage in options.stages]
-    # Only names and file headers are read, so that mistakes show before anything slow, and before anything is written.
+    # Names and file headers only, so that a mistake shows before anything slow and before anything is written.
     image_names(options.data.train)
     for stage in options.stages:
         Validator(options.data.validation, options.generator.scale, stage.validation, runtime)

@@ -9,16 +9,15 @@ A spec is one of
     avifQ   0 to 100                       4:2:0, by Pillow; its bytes change with Pillow's version
     hevcQP  0 to 51, also hevcQPfull       all-intra 4:4:4 by x265: see data/codecs/hevc.py; hevcQP:420 and
                                            hevcQPfull:420 with half the chroma's rows and columns
-    hmQP    0 to 51, also hmQPfull         the same by HM, the reference encoder: see data/codecs/hm.py
+    hmQP    0 to 51, also hmQPfull         the same by HM, the reference encoder: see data/codecs/hevc.py
 
-The number may be a range from which training draws, `jpeg10..95`. A chain such as `jpeg40>webp30` stands for a photo
-that is posted again: compressed by the first codec, decoded, compressed by the second. A codec may follow a shift of
-the block grid or a resize: `jpeg30>shift4,4>jpeg50`, `jpeg80>resize0.5>jpeg70` (data/codecs/chain.py). A shift may also
-be a range, `shift0..7,0..7`; it keeps the size of the picture. A resize changes it: evaluation sets at scale 1 then
-resize the original too, and training refuses it.
-
-Numbers have no leading zeros, so a compression has one name. JPEG has no quality 0 (libjpeg uses 1 instead) and WebP
-above 100 is lossless: both are refused.
+where the number may be a range to draw from in training, `jpeg10..95`, and where several may be joined for a
+photo that is posted again, `jpeg40>webp30`: compressed by the first, decoded, compressed by the second, with a
+shift of the block grid or a resize before a codec where one is wanted: `jpeg30>shift4,4>jpeg50`,
+`jpeg80>resize0.5>jpeg70` (data/codecs/chain.py). A shift may be a range too, `shift0..7,0..7`; it keeps the picture's
+size. A resize does not: the original is then resized alike, which evaluation sets at scale 1 do and training does not.
+Numbers have no leading zeros, so one compression has one name. JPEG has no quality 0 (libjpeg takes it for 1)
+and WebP above 100 would be lossless: both are refused.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Codec(ABC):
         return self
 
     def original_of(self, image: np.ndarray) -> np.ndarray:
-        """Return the image to compare with the compressed one: `image`, resized if the codec resizes."""
+        """Return the image that the compressed one is compared with, in its size: `image`, or resized as it was."""
         return image
 
     def of_grey(self) -> Codec:

@@ -1,7 +1,7 @@
-"""Chains of compressions, with a shift or a resize of the picture between them.
+"""Several compressions one after the other, with what happens to a picture between them: a shift or a resize.
 
-jpeg30>shift4,4>jpeg50         the blocks of the second encoder are displaced by 4 rows and 4 columns
-jpeg80>resize0.5>jpeg70        the second encoder gets a picture of half the size
+jpeg30>shift4,4>jpeg50         the second encoder's blocks lie 4 rows and 4 columns off the first one's
+jpeg80>resize0.5>jpeg70        the second encoder is given a picture of half the size
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MOST_SHIFTED = 63  # pixels: one less than HEVC's largest block
 
 @dataclass(frozen=True)
 class Shift:
-    """Cut rows and columns off at the top and the left, like a photo that is cropped before it is posted again. The
-    blocks of the next encoder are then displaced against those of the encoder before.
+    """So many rows and columns are cut off at the top and the left, as if a photo were cropped before it is posted
+    again: the blocks of the encoder before it then lie at another place than those of the one behind.
 
-    Before the first encoder the edge is repeated by as many rows and columns, so that the picture keeps its size and
-    place, and the blocks of the last file begin at its corner. Either number may be a range.
+    What is cut off was put there before the first encoder, a repetition of the edge, so the picture keeps its size and
+    place, and the last file's blocks begin at its corner. Either number may be a range.
     """
 
     down: int | Range
@@ -42,11 +42,11 @@ class Shift:
 
     @property
     def is_range(self) -> bool:
-        """Whether one of the two numbers is a range."""
+        """Whether one of the two is."""
         return isinstance(self.down, Range) or isinstance(self.right, Range)
 
     def draw(self, rng: np.random.Generator) -> Shift:
-        """The shift with numbers drawn from its ranges."""
+        """The shift with its ranges drawn from."""
         drawn = [
             int(rng.integers(distance.low, distance.high, endpoint=True)) if isinstance(distance, Range) else distance
             for distance in (self.down, self.right)
@@ -60,7 +60,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Resize:
-    """MATLAB's bicubic `imresize` by `factor`, a decimal number as text; the next encoders get the new size."""
+    """MATLAB's bicubic `imresize` by `factor`, a decimal number as text: what follows works on that size."""
 
     factor: str
 
@@ -92,7 +92,7 @@ _RESIZE = re.compile(r"resize((?:0|[1-9])(?:\.[0-9]{0,2}[1-9])?)")
 
 
 def parse_step(text: str) -> Shift | Resize | None:
-    """The shift or resize that `text` specifies, else None. Raises CodecError for impossible numbers."""
+    """The shift or resize that `text` writes, None for anything else. Raises CodecError for impossible numbers."""
     if match := _SHIFT.fullmatch(text):
         down, last_down, right, last_right = match.groups()
         return Shift(
@@ -105,7 +105,7 @@ def parse_step(text: str) -> Shift | Resize | None:
 
 @dataclass(frozen=True)
 class Chain(Codec):
-    """A sequence of codecs, shifts and resizes; each works on the result of the one before. The last is a codec."""
+    """Codecs one after the other: each compresses what the one before it has left. The last step is a codec."""
 
     steps: tuple[Codec | Shift | Resize, ...]
 
@@ -125,9 +125,9 @@ class Chain(Codec):
 
     @property
     def last(self) -> Codec:
-        """The codec that encodes the bytes."""
+        """The codec that makes the bytes."""
         codec = self.steps[-1]
-        assert isinstance(codec, Codec)  # checked by the constructor
+        assert isinstance(codec, Codec)  # as checked when it was made
         return codec
 
     @property
@@ -167,13 +167,13 @@ class Chain(Codec):
         return image, data
 
     def _room(self, image: np.ndarray, place: int) -> np.ndarray:
-        """The image padded by the rows and columns that the shifts from a position to the next resize cut off."""
+        """With the rows and columns that the shifts from a place on, up to the next resize, will cut off."""
         down = right = 0
         for step in self.steps[place:]:
             if isinstance(step, Resize):
                 break
             if isinstance(step, Shift):
-                assert isinstance(step.down, int) and isinstance(step.right, int)  # after `draw`
+                assert isinstance(step.down, int) and isinstance(step.right, int)  # drawn
                 down, right = down + step.down, right + step.right
         return np.pad(image, ((down, 0), (right, 0), (0, 0)), mode="edge") if down or right else image
 
