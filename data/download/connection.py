@@ -17,7 +17,7 @@ HEADERS_S = 60
 
 
 class DownloadError(UserError):
-    """A data set that cannot be got: one line with the address or file, the reason and what to do."""
+    """A data set cannot be downloaded."""
 
 
 def check_address(url: str) -> None:

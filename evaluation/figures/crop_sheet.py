@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARK = "#D55E00"
-_CELL = 210  # pixels that the longer side of a part has at least, enlarged by a whole factor
+_CELL = 210  # least pixels of the longer side of a crop, after enlargement by an integer factor
 _GAP, _LINE = 10, 22  # pixels
 _LETTER = 12  # pixels of width, bold
 
@@ -52,7 +52,7 @@ def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Panel]) -> Figu
         _LINE * (2 + max(name.count("\n") for name in row)) + _GAP for row in (names[:across], names[across:]) if row
     ]
     tops = [_GAP, _GAP + height + strips[0]]
-    inner = len(strips) * height + sum(strips[:-1])  # as high as the whole image is drawn
+    inner = len(strips) * height + sum(strips[:-1])  # as high as the image
     whole = round(hr.shape[1] * inner / hr.shape[0])
     page = whole + 2 * _GAP + across * pitch, inner + strips[-1] + _GAP
     with styled():

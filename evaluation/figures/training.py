@@ -79,7 +79,7 @@ def _draw(run: Run, colour: str, loss: Axes, rate: Axes, *, alone: bool) -> None
             for axes in loss.figure.axes:
                 axes.axvline(start, color=colour if not alone else "#7F7F7F", linestyle=":", linewidth=1)
     if rate.get_legend_handles_labels()[0]:
-        rate.legend(frameon=False, loc="lower left")  # rates fall: nothing is there
+        rate.legend(frameon=False, loc="lower left")  # this corner is free: rates fall
 
 
 def _places(run: Run) -> list[str]:

@@ -83,7 +83,7 @@ def make_page(evaluation: Evaluation, options: EvaluationOptions, limit: int = L
         previews = make_previews(evaluation, options, limit - len(page([]).encode()))
     text = page(previews)
     while previews and len(text.encode()) > limit:
-        previews.pop()  # what stands around the pictures takes room as well
+        previews.pop()  # the markup around the pictures also counts
         text = page(previews)
     return text
 
