@@ -6,6 +6,7 @@ update does not change the discriminator, so the second reuses the means of its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -90,7 +91,8 @@ class Adversarial(Recipe):
 
     def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
         """`discriminator` is its loss, `d_hr` and `d_sr` are the means of its logits; `*_d` belong to its update."""
-        to_judge = []  # images, the mean logit of the other kind, the discriminator's loss of both
+        # Images, the mean logit of the other kind, the discriminator's loss of both.
+        to_judge: list[tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor]]] = []
         for batch in self.update.parts(micro_batches):
             sr = self.step(*inputs(batch))
             with self.runtime.accelerator.no_sync(self.judge):  # frozen, it has no gradients to exchange
