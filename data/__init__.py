@@ -1,1 +1,1 @@
-"""From image files to batches: codecs, resizing, prepared stores, sampling. Never imports a network."""
+"""From image files to batches: codecs, resizing, prepared stores, sampling, evaluation sets, downloads."""

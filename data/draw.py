@@ -1,9 +1,9 @@
-"""Drawn training images: pages of text, screenshots, line art and charts, made here and free of any licence.
+"""Drawn training images: pages of text, screenshots, line art and charts, free of any licence.
 
     python -m data.draw --output datasets/drawn --count 60
 
-Networks that have seen photographs alone blur text and thin lines. Image n of a seed is always the same, but for the
-version of Pillow, whose font is drawn with.
+Networks trained only on photographs blur text and thin lines. Image n of a seed is always the same, except with another
+version of Pillow, whose font is used.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Colour = tuple[int, int, int]
 
 
 def draw(seed: int, number: int) -> np.ndarray:
-    """Image `number` of a seed: uint8 `HEIGHT`×`WIDTH`×3, RGB. Its kind goes around with the number."""
+    """Image `number` of a seed: uint8 `HEIGHT`×`WIDTH`×3, RGB. The kinds take turns."""
     rng = np.random.default_rng([seed, number])
     kind = KINDS[number % len(KINDS)]
-    # Twice as large and shrunk: lines and letters get edges like those of a display or a scan.
+    # Drawn twice as large and shrunk, so that edges look like those of a display or a scan.
     smooth = kind is not _screenshot and rng.random() < 0.7
     factor = 2 if smooth else 1
     image = Image.new("RGB", (WIDTH * factor, HEIGHT * factor), _paper(rng))

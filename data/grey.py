@@ -1,4 +1,4 @@
-"""Colour images to grey ones, by the conventions that tables of grey images are made with."""
+"""Conversion of colour images to grey, by the conventions of published tables."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MEANING: dict[Grey, str] = {
     "bt601_full": "Y of BT.601, 0 to 255, as OpenCV and JPEG",
     "file": "what the files hold",
 }
-"""What a caption says of each."""
+"""Description of each convention in captions."""
 
 
 _BT601 = np.array([65_481, 128_553, 24_966])
 
 
 class GreyError(UserError):
-    """An image that is not grey where a grey one is needed."""
+    """An image must be grey but is not."""
 
 
 def to_grey(image: np.ndarray, grey: Grey, name: str) -> np.ndarray:
@@ -32,8 +32,8 @@ def to_grey(image: np.ndarray, grey: Grey, name: str) -> np.ndarray:
     Args:
         image: uint8 h×w×3 RGB.
         grey: `bt601_limited`: 16 + (65.481 R + 128.553 G + 24.966 B) / 255, rounded half up; white is 235.
-            `bt601_full`: 0.299 R + 0.587 G + 0.114 B as OpenCV rounds it; a grey image stays as it is.
-            `file`: the image as it is, which must be grey.
+            `bt601_full`: 0.299 R + 0.587 G + 0.114 B, rounded as by OpenCV; a grey image does not change.
+            `file`: the image unchanged; it must be grey.
         name: of the image, for the error.
 
     Raises:
@@ -48,6 +48,6 @@ def to_grey(image: np.ndarray, grey: Grey, name: str) -> np.ndarray:
     if grey == "bt601_full":
         y = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
     else:
-        # In whole numbers, as halves do occur: 255,000ths, rounded half up.
+        # In integers (255,000ths), as exact halves occur; rounded half up.
         y = (16 * 255_000 + image.astype(np.int64) @ _BT601 + 127_500) // 255_000
     return np.repeat(y.astype(np.uint8)[..., None], 3, axis=2)

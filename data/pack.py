@@ -1,10 +1,10 @@
-"""Training photographs that travel: many of them in one small file, which `data.train.hr` takes as it is.
+"""Packing of training photographs into one small file, which `data.train.hr` reads directly.
 
     python -m data.pack --hr datasets/photos datasets/BSD200 --megabytes 30 --output pack.tar
 
-Every photograph stays: it is shrunk a little, which also takes away what its own compression left, the large ones as
-much as the size of the file asks for, and encoded as JPEG 4:4:4 of high quality. Beside the images the archive holds
-`sources.json`: which file became which.
+Every photograph is kept. It is shrunk slightly, which also removes its own compression artefacts, and large ones
+further to fit the requested size; then it is encoded as JPEG 4:4:4 of high quality. The archive also holds
+`sources.json`, which maps the images to their source files.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from utils.files import check_new, write_atomically
 from utils.images import image_size, read_image
 
 QUALITY = 95
-"""Of JPEG, 4:4:4: above 40 dB of PSNR on a photograph (tests/data/test_pack.py), beyond what is seen."""
+"""JPEG quality, with 4:4:4: above 40 dB of PSNR on a photograph (tests/data/test_pack.py), visually lossless."""
 SHRINK = 0.9
 LEAST_SIDE = 192
-"""HR pixels that no side is shrunk below: a patch of 96 at ×2, or of 48 at ×4."""
+"""Smallest side in HR pixels: that of a patch of 96 at ×2, or of 48 at ×4."""
 ROUNDS = 6
-"""How often all of them are encoded at most, to find the size that fits."""
+"""Most rounds of encoding to find the size that fits."""
 ENOUGH = 0.93
-"""Share of the size asked for that is good enough."""
+"""Share of the requested size that is accepted."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Photo:
     width: int
 
     def scale(self, shrink: float, pixels: float) -> float:
-        """What its sides are multiplied with so that it has at most `pixels`; not below `LEAST_SIDE`."""
+        """Factor of the sides for at most `pixels`; no side falls below `LEAST_SIDE`."""
         scale: float = min(shrink, (pixels / (self.height * self.width)) ** 0.5)
         return min(1.0, max(scale, LEAST_SIDE / min(self.height, self.width)))
 
@@ -61,12 +61,12 @@ def pack(folders: Sequence[Path], megabytes: float, *, shrink: float = SHRINK, q
     """The archive, of at most `megabytes`·10⁶ bytes.
 
     Args:
-        shrink: sides of every photograph are multiplied with this, or with less.
-        quality: of JPEG.
+        shrink: largest factor of the sides of a photograph.
+        quality: JPEG quality.
 
     Raises:
-        UserError: folders without images, a file that is no image, or photographs that do not fit even at their
-            smallest; the text says what they need.
+        UserError: a folder has no images, a file is not an image, or the photographs do not fit even at their smallest
+            size; the message names the size that they need.
     """
     photos = [Photo(image, *image_size(image.path)) for image in source_images(list(folders))]
     limit = megabytes * 1e6
@@ -95,7 +95,7 @@ def _total(photos: Sequence[Photo], shrink: float, pixels: float) -> float:
 
 
 def _pixels_that_fit(photos: Sequence[Photo], shrink: float, total: float) -> float:
-    """Pixels that no photograph has more of, so that all together have `total`; by bisection."""
+    """Limit of pixels per photograph with which all together have `total`, by bisection."""
     low, high = 1.0, float(max(photo.height * photo.width for photo in photos))
     if _total(photos, shrink, high) <= total:
         return high
@@ -120,7 +120,7 @@ def _encoded(photos: Sequence[Photo], shrink: float, pixels: float, quality: int
 
 
 def jpeg_444(image: np.ndarray, quality: int) -> bytes:
-    """uint8 HWC RGB as a JPEG file whose colours are as fine as its brightness."""
+    """Encode uint8 HWC RGB as a JPEG file without chroma subsampling."""
     parameters = [
         *(cv2.IMWRITE_JPEG_QUALITY, quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
@@ -130,7 +130,7 @@ def jpeg_444(image: np.ndarray, quality: int) -> bytes:
 
 
 def _archive(photos: Sequence[Photo], files: Sequence[bytes]) -> bytes:
-    """A tar with the same bytes each time."""
+    """A tar of the files, with the same bytes each time."""
     names = [f"{number:05d}.jpg" for number in range(1, len(files) + 1)]
     sources = {
         name: {"from": f"{photo.image.path.parent.name}/{photo.image.path.name}", "size": [photo.width, photo.height]}

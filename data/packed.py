@@ -1,4 +1,4 @@
-"""A `.tar` in place of a folder of HR images, as `data.pack` writes it: unpacked once, into a folder beside it."""
+"""A `.tar` of `data.pack` in place of a folder of HR images: unpacked once, into a folder beside it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ IMAGES = "images"
 
 
 def is_pack(path: Path) -> bool:
-    """Whether a path names an archive of images and not a folder."""
+    """Whether a path is an archive of images instead of a folder."""
     return path.suffix.lower() == ".tar" and not path.is_dir()
 
 
 def unpacked(archive: Path) -> Path:
-    """The folder of a pack's images, `NAME.<first digits of its SHA-256>`, made beside it where it is not there yet.
+    """The folder of the images, `NAME.<first digits of its SHA-256>`, created beside the archive if it is missing.
 
-    Nothing of the archive is trusted (data/download/archives.py says what is refused). Several processes may ask.
+    The archive is untrusted (see data/download/archives.py). Several processes may call this at once.
 
     Raises:
-        ArchiveError: a refused or damaged archive, or one without images in `images/`.
-        UserError: no such file, or a folder beside it that cannot be written.
+        ArchiveError: the archive is refused or damaged, or has no images in `images/`.
+        UserError: the file is missing, or the folder beside it cannot be written.
     """
     try:
         known = archive.stat()
@@ -40,7 +40,7 @@ def _unpacked(archive: Path, _size: int, _changed: int) -> Path:
     if folder.is_dir():
         return folder
     with locked(archive.with_name(f".{archive.name}.lock"), wait=True):
-        if not folder.is_dir():  # it gets its name when every image is there
+        if not folder.is_dir():  # renamed when all images are there
             count = count_images(archive, IMAGES)
             if count == 0:
                 raise ArchiveError(

@@ -1,4 +1,4 @@
-"""A sheet of training pairs: LR and HR side by side with the compression that was drawn, as a training sees them.
+"""A sheet of training pairs: LR and HR side by side with the drawn compression, as in a training.
 
 python -m data.preview --options options/compact/residual_unet_jpeg.yml --output pairs.png
 """
@@ -20,12 +20,12 @@ from utils.images import write_png
 from utils.visible import visible
 
 SIDE = 192
-"""Least side of a patch on the sheet: smaller ones are enlarged by whole factors, pixel by pixel."""
+"""Smallest side of a patch on the sheet; smaller patches are enlarged by integer factors, pixel by pixel."""
 _GAP, _LINE = 8, 18
 
 
 def sheet(samples: list[Sample], across: int = 4) -> np.ndarray:
-    """The page, uint8 RGB: `across` pairs in a row, a line of text above each; the LR patch is shown at HR's size."""
+    """The sheet, uint8 RGB: `across` pairs per row, text above each; LR patches are enlarged to the size of HR."""
     patches = [(_enlarged(sample.lr, sample.hr.shape[0] // sample.lr.shape[0]), sample.hr) for sample in samples]
     factor = -(-SIDE // patches[0][1].shape[0])
     side = patches[0][1].shape[0] * factor

@@ -1,10 +1,10 @@
-"""MATLAB's bicubic `imresize`, exactly: the resizing that super-resolution figures are made with.
+"""MATLAB's bicubic `imresize`, exactly: the resizing behind published super-resolution scores.
 
-Source: MATLAB's documentation of `imresize` and its own outputs. The kernel is Keys' cubic with a = -0.5,
-made wider by 1/scale when an image is made smaller (antialiasing); beyond its edges the image is mirrored; the
-weights of an output sample add up to 1. Height is resized first, then width, and a uint8 image is rounded,
-`floor(x + 0.5)`, and clipped after each of the two. OpenCV's cubic has no antialiasing and Pillow's treats
-edges differently: neither gives the low-resolution images that published figures belong to.
+Source: MATLAB's documentation of `imresize` and its outputs. The kernel is Keys' cubic with a = -0.5, widened by
+1/scale when an image is shrunk (antialiasing); the image is mirrored at its edges; the weights of an output sample add
+up to 1. Height is resized first, then width, and a uint8 image is rounded, `floor(x + 0.5)`, and clipped after each.
+OpenCV's cubic has no antialiasing, and Pillow's handles edges differently: neither returns the low-resolution images of
+published scores.
 """
 
 import math
@@ -15,14 +15,14 @@ import numpy as np
 
 from utils.errors import UserError
 
-_BLOCK = 1 << 16  # output samples worked on at a time: as float64 they stay in a core's cache
+_BLOCK = 1 << 16  # output samples per block: as float64 they stay in a core's cache
 
 
 def imresize(image: np.ndarray, scale: float, halves: Literal["up", "to even"] = "up") -> np.ndarray:
-    """Resize uint8 HWC (or HW) by `scale` as MATLAB does; the result is uint8, ceil(size * scale) in size.
+    """Resize uint8 HWC (or HW) by `scale` like MATLAB; the result is uint8 of size ceil(size * scale).
 
-    `halves`: how a value that ends in .5 is rounded. MATLAB rounds it up; Python ports of it, the one that CISR-PSI was
-    trained with among them, round it to the even neighbour.
+    `halves`: rounding of values that end in .5. MATLAB rounds them up; Python ports, such as the one used to train
+    CISR-PSI, round them to the even neighbour.
 
     Raises ValueError if `image` is not uint8 HWC (up to 4 channels) or HW, or is empty, or if `scale` is not
     positive.
@@ -31,7 +31,7 @@ def imresize(image: np.ndarray, scale: float, halves: Literal["up", "to even"] =
         raise ValueError(f"imresize takes uint8 HW or HWC of up to 4 channels, not {image.dtype} {image.shape}")
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"imresize takes a positive scale, not {scale}")
-    # Width is resized as the height of the transposed image: whole rows are what numpy adds up fastest.
+    # Width is resized as the height of the transposed image: numpy adds complete rows fastest.
     return _transpose(_resize_height(_transpose(_resize_height(image, scale, halves)), scale, halves))
 
 
@@ -47,15 +47,15 @@ def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _transpose(image: np.ndarray) -> np.ndarray:
-    """Swap the first two axes. OpenCV takes a tenth of numpy's time for it (and drops a single channel)."""
+    """Swap the first two axes. OpenCV needs a tenth of numpy's time (and drops a single channel)."""
     return cv2.transpose(image).reshape(image.shape[1], image.shape[0], *image.shape[2:])
 
 
 def _resize_height(image: np.ndarray, scale: float, halves: Literal["up", "to even"]) -> np.ndarray:
-    """Resize the first axis. Every sum runs over the taps from first to last in float64, without fused steps.
+    """Resize the first axis. Every sum adds the taps from first to last in float64, without fused operations.
 
-    The order matters: at scales such as 0.4 many exact results end in .5, and another order of summation
-    would round them differently.
+    The order matters: at scales such as 0.4 many exact results end in .5, and another order would round them
+    differently.
     """
     samples = np.ascontiguousarray(image).reshape(len(image), -1)
     taps, weights = _taps(len(image), scale)
@@ -79,14 +79,14 @@ def _resize_height(image: np.ndarray, scale: float, halves: Literal["up", "to ev
 
 
 def _taps(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return which input positions each output position is made of, and their weights: (n, taps) both."""
+    """Return the input positions of each output position, and their weights, both (n, taps)."""
     shrink = min(scale, 1.0)
     width = 4 / shrink
-    # As MATLAB counts: positions from 1, in input coordinates.
+    # Like MATLAB: positions from 1, in input coordinates.
     centre = np.arange(1, math.ceil(length * scale) + 1) / scale + 0.5 * (1 - 1 / scale)
     position = np.floor(centre - width / 2)[:, None] + np.arange(math.ceil(width) + 2)
     weights = shrink * _cubic(shrink * (centre[:, None] - position))
-    weights /= weights.cumsum(axis=1)[:, -1:]  # a plain sum would add in another order than MATLAB
+    weights /= weights.cumsum(axis=1)[:, -1:]  # `sum` would add in another order than MATLAB
     used = weights.any(axis=0)
     mirrored = (position[:, used].astype(np.int64) - 1) % (2 * length)
     return np.minimum(mirrored, 2 * length - 1 - mirrored), weights[:, used]

@@ -1,7 +1,7 @@
-"""Which sample is drawn at which iteration: a pure function of (seed, sample number), never of a state.
+"""Samples of each iteration, as pure functions of (seed, sample number), without a state.
 
 Sample k of a run is the same for any number of workers, ranks and resumes. Iteration i of a stage consumes the samples
-`[first + i · batch_size, first + (i + 1) · batch_size)`, where `first` is how many the stages before it consumed.
+`[first + i · batch_size, first + (i + 1) · batch_size)`, where `first` is the number that the stages before consumed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-_ORDER, _SAMPLE = 0, 1  # streams of the counter-based generator: never the same numbers for both
+_ORDER, _SAMPLE = 0, 1  # streams of the counter-based generator, so that both get different numbers
 
 
 def sample_generator(seed: int, k: int) -> np.random.Generator:
@@ -19,13 +19,13 @@ def sample_generator(seed: int, k: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, k], counter=[0, 0, 0, _SAMPLE]))
 
 
-@lru_cache(maxsize=2)  # an epoch and the one that a prefetching worker reaches into
+@lru_cache(maxsize=2)  # the current epoch, and the next one for a worker that prefetches
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, _ORDER])).permutation(count)
 
 
 def image_of_sample(seed: int, k: int, count: int) -> int:
-    """The image (0 … count − 1) that sample k is cut from: every image once before any comes again."""
+    """The image (0 … count − 1) of sample k: every image is used once before any is repeated."""
     return int(_order(seed, k // count, count)[k % count])
 
 
@@ -35,8 +35,8 @@ class IterationSampler:
     Args:
         batch_size: samples of one iteration over all ranks and micro-batches.
         accumulate: micro-batches of an iteration.
-        rank, ranks: this process and how many there are.
-        first: number of the sample that iteration 0 begins with.
+        rank, ranks: number of this process, and of processes.
+        first: first sample of iteration 0.
 
     Raises:
         ValueError: `batch_size` is not a multiple of `accumulate · ranks`.

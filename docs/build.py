@@ -28,11 +28,13 @@ HEAD = """\
 Written by `python docs/build.py` from the option types; edit those.
 
 An options file is YAML. `base: other.yml` (a path relative to the file) takes everything from another file first:
-sections are merged key by key, unless they name another `type`; lists and values are replaced. On the command line,
-`dotted.key=value` overrides a key: `stages.0.optimizer.lr=2e-4`, `data.train.compressions=[jpeg10, webp20]`. Unknown
-keys, wrong types and impossible combinations are refused before anything is loaded. Numbers follow YAML 1.2: `1e-4`
-is a number and `010` is ten; `yes`, `no`, `on` are text. On the command line only lists, sections and quoted texts are
-read as YAML: any other value is taken as it stands, a path with ` #` in it too.
+sections are merged key by key, unless they name another `type`; lists and values are replaced. In a list whose items
+have names (`stages`, `models`, `datasets`, …) an item may say `like: <name of an earlier item>`: the keys that it does
+not give itself come from that item, by the same rule. On the command line, `dotted.key=value` overrides a key after
+that: `stages.0.optimizer.lr=2e-4` (of this stage alone), `data.train.compressions=[jpeg10, webp20]`. Unknown keys,
+wrong types and impossible combinations are refused before anything is loaded. Numbers follow YAML 1.2: `1e-4` is a
+number and `010` is ten; `yes`, `no`, `on` are text. On the command line only lists, sections and quoted texts are read
+as YAML: any other value is taken as it stands, a path with ` #` in it too.
 
 Editors with a YAML language server complete and check keys: the first line of the shipped files names a schema of
 `options/schema/`. It knows keys, types and texts; what must be there and what goes together is checked on loading.
@@ -121,7 +123,21 @@ def schema(kind: str) -> dict[str, Any]:
     """
     found = _lenient(KINDS[kind].model_json_schema())
     found["properties"]["base"] = {"type": "string", "description": "Options file to take everything else from."}
+    for name in _named_items(found):
+        text = "Name of an earlier item of this list to take everything else from."
+        found["definitions"][name]["properties"]["like"] = {"type": "string", "description": text}
     return {"$schema": "http://json-schema.org/draft-07/schema#", **found}
+
+
+def _named_items(part: Any) -> set[str]:
+    """The definitions that items of lists refer to and that have a `name`; `part` is a whole schema."""
+    definitions, found = part["definitions"], set()
+    for owner in (part, *definitions.values()):
+        for field in owner.get("properties", {}).values():
+            name = field.get("items", {}).get("$ref", "").removeprefix("#/definitions/")
+            if "name" in definitions.get(name, {}).get("properties", {}):
+                found.add(name)
+    return found
 
 
 def _lenient(part: Any) -> Any:

@@ -1,1 +1,1 @@
-"""From a generator and images to scores, tables and restored files."""
+"""Evaluation: models × data sets to scores, tables, figures and reports."""

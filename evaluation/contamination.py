@@ -1,4 +1,4 @@
-"""Rows whose network has seen the images that it is measured on: a weight file's card lists its training sets."""
+"""Networks that were trained on images they are evaluated on, found by the training sets on their cards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LARGEST = 1_000_000  # bytes of a card
 
 
 def training_sets(weights: Path) -> tuple[str, ...]:
-    """The sets that the card beside a weight file lists (`- **Training sets**: BSDS500_test, BSD200`); none without."""
+    """Training sets on the card beside a weight file (`- **Training sets**: BSDS500_test, BSD200`), if there is one."""
     card = weights.with_suffix(".md")
     if weights.suffix != ".safetensors" or not card.is_file() or card.stat().st_size > _LARGEST:
         return ()
@@ -22,7 +22,7 @@ def training_sets(weights: Path) -> tuple[str, ...]:
 
 
 def warnings(options: EvaluationOptions) -> list[str]:
-    """A sentence for each row that was trained on sets of this evaluation; names count, in any case of letters."""
+    """A sentence for each model that was trained on sets of this evaluation, by name; case is ignored."""
     said = []
     for model in options.models:
         seen = {name.casefold() for name in training_sets(model.weight_file)} if model.weight_file else set()

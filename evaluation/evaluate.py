@@ -30,9 +30,9 @@ from utils.pipeline import pipelined
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One restored image: figures by name, bits per LR pixel (None: not encoded here), seconds of the network.
+    """One restored image: scores by metric, bits per LR pixel (None: not encoded here), seconds of the network.
 
-    `at`: when the figures were taken, in seconds since 1970.
+    `at`: time of the scores, in seconds since 1970.
     """
 
     model: str
@@ -47,9 +47,9 @@ class ImageScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All scores, what each model costs (None: its weights are not there), and the metrics that are left out.
+    """All scores, the cost of each model (None: its weights are missing), and the metrics without weights.
 
-    `failed`: the models that failed, each with its reason; they have no scores.
+    `failed`: the reason of each model that failed; failed models have no scores.
     """
 
     scores: list[ImageScore]
@@ -61,7 +61,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a network made of a task, now or earlier, before it is saved and scored."""
+    """An image that a model restored, now or in an earlier run, before it is saved and scored."""
 
     task: Task
     model: str
@@ -71,11 +71,10 @@ class Restored:
 
 
 def evaluate(options: EvaluationOptions) -> Evaluation | None:
-    """Everything that `options` name; restored images go to `<folder>/images/<model>/<set>/<compression>/`.
+    """Restore and score all images of `options`; images are written to `<folder>/images/<model>/<set>/<compression>/`.
 
-    Pictures and figures of an earlier run are taken over where nothing that determines them has changed
-    (`evaluation.score_log`); those made here are logged as they are made. Under `torchrun` the images are dealt to the
-    processes, and all but rank 0 return None.
+    Images and scores of an earlier run are reused if nothing that determines them has changed (`evaluation.score_log`);
+    new scores are logged at once. Under `torchrun` the processes share the images, and all but rank 0 return None.
 
     Raises:
         UserError, WeightsError, LossWeightsError: before anything slow, for options, folders and files that do not fit.
@@ -125,7 +124,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
 
 
 def _rows(options: EvaluationOptions, device: torch.device, *, say: bool) -> tuple[dict[str, Row], dict[str, str]]:
-    """The rows that can restore, and why those of programs that are not there cannot."""
+    """The rows that can restore, and the reason for each program that is missing."""
     there, failed = {}, {}
     for model in options.models:
         try:
@@ -163,7 +162,7 @@ def _run(
     ranks: Ranks,
     failed: dict[str, str],
 ) -> list[Record]:
-    """The records of these tasks; each is in the log once it is made. Rows that fail are put into `failed`."""
+    """Restore and score the tasks; each record is logged at once. Rows that fail are added to `failed`."""
 
     def loaded(task: Task) -> tuple[EvaluationPair, dict[str, np.ndarray]]:
         pictures = {name: read_image(image_path(options, name, task.item)) for name in task.whole}

@@ -1,6 +1,6 @@
-"""Scores of a folder of restored images, whatever program made them, against a folder of originals.
+"""Scores of a folder of restored images, made by any program, against a folder of originals.
 
-A pair is found by base name, whatever suffix that program has added.
+Images are paired by base name; suffixes that the program added are ignored.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from utils.errors import UserError
 from utils.images import image_size, read_image
 
 LARGEST_DIFFERENCE = 7
-"""Partners may differ by this many pixels in height and in width: what cropping to a multiple of 8 takes."""
+"""Largest difference of height and width within a pair: as much as cropping to a multiple of 8 removes."""
 
 
 class ScoreError(UserError):
-    """Folders whose files do not make pairs, or pairs whose sizes do not fit."""
+    """The files of two folders do not pair up, or the sizes of a pair do not fit."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairScore:
-    """Figures of one pair: PSNR in dB."""
+    """Scores of one pair; PSNR in dB."""
 
     psnr_y: float
     ssim_y: float
@@ -43,10 +43,10 @@ class PairScore:
 
 
 def pair_files(sr_files: list[Path], hr_files: list[Path]) -> tuple[list[Pair], list[Path]]:
-    """Pair restored images with originals; return the pairs in the originals' order, and files left alone.
+    """Pair restored images with originals; return the pairs in the order of the originals, and the unpaired files.
 
-    Names go together as `data.pairs.by_original` says. Raises ScoreError where a folder has two files of one base
-    name or two restored images have the same original.
+    `data.pairs.by_original` defines which names belong together. Raises ScoreError if two files of a folder have one
+    base name, or if two restored images have the same original.
     """
     originals, restored = _by_stem(hr_files), _by_stem(sr_files)
     partners, without = by_original(restored, originals)
@@ -69,10 +69,10 @@ def _by_stem(files: list[Path]) -> dict[str, Path]:
 
 
 def check_sizes(pair: Pair, border: int) -> str:
-    """Check by their headers that a pair can be scored; return what will be cropped, "" if nothing.
+    """Check by the file headers that a pair can be scored; return a sentence about cropping, "" if none is needed.
 
-    Raises ScoreError if one is larger by more than `LARGEST_DIFFERENCE`, or taller but narrower; MetricError if the
-    border leaves less than one SSIM window.
+    Raises ScoreError if one image is larger by more than `LARGEST_DIFFERENCE`, or taller but narrower; MetricError if
+    the border leaves less than one SSIM window.
     """
     (sr_height, sr_width), (hr_height, hr_width) = image_size(pair.sr), image_size(pair.hr)
     higher, wider = hr_height - sr_height, hr_width - sr_width
@@ -94,7 +94,7 @@ def check_sizes(pair: Pair, border: int) -> str:
 
 
 def score_pair(pair: Pair, border: int, convention: str) -> PairScore:
-    """Score one pair whose sizes `check_sizes` has accepted; the larger one is cropped."""
+    """Score a pair that `check_sizes` accepts; the larger image is cropped."""
     sr, hr = read_image(pair.sr), read_image(pair.hr)
     height, width = np.minimum(sr.shape[:2], hr.shape[:2])
     sr, hr = sr[:height, :width], hr[:height, :width]
@@ -102,7 +102,7 @@ def score_pair(pair: Pair, border: int, convention: str) -> PairScore:
 
 
 def average(scores: list[PairScore]) -> PairScore:
-    """Mean of each figure over the images."""
+    """Mean of each score over the images."""
     return PairScore(
         *(statistics.fmean(getattr(score, figure) for score in scores) for figure in ("psnr_y", "ssim_y", "psnr_rgb"))
     )

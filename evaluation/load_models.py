@@ -1,4 +1,4 @@
-"""The networks of an evaluation's rows."""
+"""Loading of the networks of an evaluation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from utils.errors import UserError
 
 
 def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
-    """A row's network, ready to restore; None where its weights are not there, or where it is a program.
+    """The network of a row; None if its weights are missing or the row is a program.
 
     Raises:
-        UserError, WeightsError: weights of another scale, or that do not fit.
+        UserError, WeightsError: the weights are for another scale or do not fit.
     """
     if not is_there(model):
         return None
     generator_options = model.generator
     if generator_options is None:
-        assert model.weights is not None  # a row that is no program has one or the other
+        assert model.weights is not None  # a row without a program has one of the two
         generator_options = options_in_file(model.weights)
     if generator_options.scale != scale:
         raise UserError(
@@ -33,17 +33,17 @@ def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generat
 
 
 def is_there(model: ModelOptions) -> bool:
-    """Whether a row is a network whose weights, if it needs any, are there."""
+    """Whether a row is a network and its weights, if it needs any, exist."""
     return model.program is None and (model.weight_file is None or model.weight_file.is_file())
 
 
 def why_not_there(model: ModelOptions) -> str:
-    """Why `load_model` gives None, in words."""
+    """Why `load_model` returns None, as a phrase."""
     return "is a program" if model.program is not None else f"{model.weight_file} is not there"
 
 
 def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.device) -> dict[str, Generator]:
-    """`load_model` of several rows by name; those that are not there are named on stderr and left out."""
+    """`load_model` of several rows, by name; missing ones are reported on stderr and left out."""
     there = {}
     for model in models:
         generator = load_model(model, scale, device)

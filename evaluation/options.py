@@ -1,4 +1,4 @@
-"""The whole of an evaluation options file."""
+"""The options of an evaluation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ModelOptions(Section):
     name: str = Field(min_length=1, pattern=r"^[\w][\w .()+×-]*$")
     """Name in tables and folder name of its restored images."""
     generator: AnyGeneratorOptions | None = None
-    """The network; may be left out where `weights` was exported by training here, as the file says what it is."""
+    """The network; not needed if `weights` was exported by this project, as such a file names its network."""
     weights: Path | None = None
     """A weights file, or the name of bundled weights (`test.py restore --list`), if `generator` is left out. If the
     file does not exist, the table has a row that says so. `{quality}` in the path, here and in `generator`, is replaced
@@ -34,10 +34,10 @@ class ModelOptions(Section):
     program: ProgramOptions | None = None
     """An external program instead of a network. If it fails, its row says so."""
     consistency: bool = False
-    """At scale 1, bring what is restored of a JPEG into its cell: each DCT coefficient within half a step of the file's
-    (data/jpeg_files/cell.py). `test.py restore` does so by default."""
+    """At scale 1, move the restored image of a JPEG into its quantisation cell: each DCT coefficient within half a step
+    of that of the file (data/jpeg_files/cell.py). This is the default of `test.py restore`."""
     published: str | None = None
-    """Method of `evaluation/published/` whose figures stand beside this row, where set, scale, compression and
+    """Method of `evaluation/published/` whose figures are shown beside this row if set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""
 
     @field_validator("weights")
@@ -72,16 +72,16 @@ class ModelOptions(Section):
 
     @property
     def weight_file(self) -> Path | None:
-        """The file that must be there, if any."""
+        """The weights file that the row needs, if any."""
         return self.weights if self.generator is None else self.generator.weights
 
     @property
     def is_per_quality(self) -> bool:
-        """Whether there is a file of weights for each quality."""
+        """Whether each quality has its own weights file."""
         return QUALITY in str(self.weight_file)
 
     def for_quality(self, quality: int) -> ModelOptions:
-        """This row with the weights for one quality."""
+        """The row with the weights of one quality."""
         path = Path(str(self.weight_file).replace(QUALITY, str(quality)))
         if self.generator is None:
             return self.model_copy(update={"weights": path})
@@ -90,10 +90,10 @@ class ModelOptions(Section):
 
 
 class LeastGainOptions(Section):
-    """Which row the others must not fall behind."""
+    """The row that the others are compared with image by image."""
 
     over: str = Field(min_length=1)
-    """Name of a model: the input, say."""
+    """Name of a model, for example of the input."""
 
 
 class EvaluationOptions(Section):
@@ -119,31 +119,31 @@ class EvaluationOptions(Section):
     """Pixels shaved before Y-PSNR and SSIM; null: the scale (0 at scale 1)."""
     lpips_weights: Path | None = None
     """File with torchvision's `features.N.*` of AlexNet; null: torchvision's file in `checkpoints/`, its cache or a
-    download. Where it cannot be had, LPIPS's columns say so."""
+    download. If it cannot be downloaded, the columns of LPIPS say so."""
     dists_weights: Path | None = None
-    """DISTS's `weights.pt` (alpha and beta), as its authors publish it; null: the column says that it is missing."""
+    """DISTS's `weights.pt` (alpha and beta) as published by its authors; null: the column says that it is missing."""
     vgg16_weights: Path | None = None
-    """File with torchvision's `features.N.*` of VGG16, for DISTS; null: found as LPIPS's backbone is."""
+    """File with torchvision's `features.N.*` of VGG16, for DISTS; null: as for `lpips_weights`."""
     niqe_parameters: Path | None = None
-    """NIQE's `modelparameters.mat`, as its authors publish it; null: the column says that it is missing."""
+    """NIQE's `modelparameters.mat` as published by its authors; null: the column says that it is missing."""
     bd: BdOptions | None = None
     """BD-rate and BD-PSNR of every row: `{against: Input}`. Null: none."""
     least_gain: LeastGainOptions | None = None
-    """Add tables of the image that gains least over a row: `{over: Input}` shows whether a network ever does harm."""
+    """Add tables of the image that gains least over a row: `{over: Input}` shows whether a network degrades any."""
     findings: tuple[str, ...] = ()
-    """Comparisons that a paper states, printed under the tables: `Figure 8`, `Figure 9` of CISRNet."""
+    """Comparisons stated in a paper, printed below the tables: `Figure 8`, `Figure 9` of CISRNet."""
     save_images: bool = True
     """Write every restored image as PNG."""
     report: bool = True
     """Write `report.html`: tables, curves and pictures to compare, on one page of at most 20 MB."""
     unfolding_steps: bool = False
-    """Also write what each step of an unfolded network (CISR-PSI) gives, and its PSNR, as files and a figure."""
+    """Also write the output of each step of an unfolded network (CISR-PSI), and its PSNR as a figure."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: CUDA where there is one."""
 
     @property
     def folder(self) -> Path:
-        """Where the results go."""
+        """Folder of the results."""
         return self.results / self.name
 
     @property

@@ -1,4 +1,4 @@
-"""Programs of others as rows: a command line that reads one image file and writes another, run for each image."""
+"""Third-party programs as rows: a command line that reads an image file and writes another, run for each image."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from utils.images import ImageError, image_size, read_image, write_png
 from utils.section import Section
 
 _SUFFIXES = {"JPEG": ".jpg", "WEBP": ".webp", "AVIF": ".avif", "PNG": ".png"}
-_SAID = 200  # characters of a program's last words that an error repeats
+_SAID = 200  # characters of a program's last output line in an error
 
 
 class ProgramError(UserError):
-    """A program that is not there, fails, takes too long, or writes something else than the restored image."""
+    """A program is missing, fails, takes too long, or does not write an image of the right size."""
 
 
 class ProgramOptions(Section):
-    """A command that restores one image file; it is run without a shell, in the folder that the evaluation runs in."""
+    """A command that restores one image file; it runs without a shell, in the working folder of the evaluation."""
 
     command: str
     """Program and arguments, quoted as in a shell; `{input}` and `{output}` stand for the two files."""
     input: Literal["compressed", "png"] = "png"
-    """What the program reads: the compressed file itself (JPEG, WebP, AVIF), or the decoded image as PNG."""
+    """Input of the program: the compressed file itself (JPEG, WebP, AVIF), or the decoded image as PNG."""
     output: str = Field(default=".png", pattern=r"^\.[a-z0-9]{1,5}$")
-    """Suffix of the file that the program writes: any format that images are read from here."""
+    """Suffix of the file that the program writes, of any image format that this project reads."""
     timeout_s: float = Field(default=120, gt=0)
-    """Seconds after which it is ended and counts as failed."""
+    """Seconds after which the program is stopped and counts as failed."""
 
     @field_validator("command")
     @classmethod
@@ -59,10 +59,10 @@ class Program:
     """Restores images by running `options.command`.
 
     Attributes:
-        facts: what determines its results: the options, and the SHA-256 of the program and of arguments that are files.
+        facts: everything that determines its results: options, SHA-256 of the program and of arguments that are files.
 
     Raises:
-        ProgramError: no such program.
+        ProgramError: the program is missing.
     """
 
     def __init__(self, options: ProgramOptions):
@@ -78,15 +78,15 @@ class Program:
         }
 
     def __call__(self, image: np.ndarray, encoded: bytes, size: tuple[int, int]) -> tuple[np.ndarray, float]:
-        """One image restored, and the seconds from the program's start to its end.
+        """The restored image, and the seconds that the program ran.
 
         Args:
             image: uint8 h×w×3 RGB, as decoded.
-            encoded: the bytes of its file, for `input: compressed`; none: there is no file.
+            encoded: the bytes of its file, for `input: compressed`; empty if there is no file.
             size: height and width that the restored image must have.
 
         Raises:
-            ProgramError: as said there.
+            ProgramError: the program failed.
         """
         with tempfile.TemporaryDirectory(prefix="cisr-program-") as folder:
             source = self._write(Path(folder), image, encoded)
@@ -132,7 +132,7 @@ class Program:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # a group of its own, so that what it starts ends with it
+                    start_new_session=True,  # a process group of its own, so that its child processes are stopped too
                 )
             except OSError as error:
                 raise ProgramError(f"{command[0]}: cannot be started: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""The processes that share an evaluation, as `torchrun` or `accelerate launch` start them."""
+"""The processes of an evaluation that `torchrun` or `accelerate launch` started."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """This process among the others, for as long as `with` holds; one process alone needs no launcher.
+    """This process and the others, within `with`; a single process needs no launcher.
 
     Attributes:
-        rank: its number, from 0; rank 0 plans and writes the tables.
-        count: how many there are.
+        rank: number of this process, from 0; rank 0 plans and writes the tables.
+        count: number of processes.
     """
 
     def __init__(self) -> None:
@@ -27,12 +27,12 @@ class Ranks:
 
     def __enter__(self) -> Ranks:
         if self.count > 1:
-            # Only scores travel, so gloo does on GPUs too. A rank that is done waits for the slowest for hours.
+            # Only scores are sent, so gloo is enough on GPUs too. A finished rank may wait hours for the slowest.
             dist.init_process_group("gloo", timeout=timedelta(days=30))
         return self
 
     def __exit__(self, *_error: object) -> None:
-        # torch's threads may abort a process that ends without, and the launcher then stops the others.
+        # Otherwise torch's threads may abort the process at exit, and the launcher then stops the others.
         if self.count > 1:
             dist.destroy_process_group()
 
@@ -42,14 +42,14 @@ class Ranks:
         return self.rank == 0
 
     def device(self, device: torch.device) -> torch.device:
-        """`device`, with this machine's GPU of this process where it is CUDA."""
+        """`device`; if it is CUDA, the GPU of this process."""
         if device.type != "cuda" or self.count == 1:
             return device
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
     def from_main(self, make: Callable[[], T]) -> T:
-        """What `make` returns on rank 0, on every rank; it runs there alone."""
-        box: list[Any] = [make() if self.is_main else None]  # the others' is filled below
+        """Run `make` on rank 0 and return its result on every rank."""
+        box: list[Any] = [make() if self.is_main else None]  # filled below on the other ranks
         if self.count > 1:
             dist.broadcast_object_list(box, src=0)
         made: T = box[0]

@@ -1,4 +1,4 @@
-"""What restores the images of a table's row: a network, a network for each quality, or a program that is run."""
+"""Rows of the tables: each restores by a network, by a network for each quality, or by a program."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from models import Generator, count_parameters
 
 @dataclass(frozen=True)
 class Cost:
-    """Size of a model, and floating-point operations for an output of a megapixel (None: unknown)."""
+    """Parameters of a model, and floating-point operations for an output of one megapixel (None: unknown)."""
 
     parameters: int | None
     flops: int | None
 
 
 class Row(ABC):
-    """One row of the tables. `name`: of the model in the options."""
+    """One row of the tables; `name` is that of the model in the options."""
 
     name: str
 
     @abstractmethod
     def takes(self, item: EvaluationItem) -> bool:
-        """Whether this row has something to restore the item with; else its cell stays empty."""
+        """Whether the row can restore the item; if not, its cell stays empty."""
 
     @abstractmethod
     def facts(self, item: EvaluationItem) -> dict[str, Any]:
-        """What determines the restored picture beside the item itself, as plain data."""
+        """Everything besides the item that determines the restored picture, as plain data."""
 
     @abstractmethod
     def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
         """`pair.lr` restored (uint8, of the HR image's size), and the seconds that it took.
 
         Raises:
-            ProgramError: a program that fails; the row then says so.
+            ProgramError: the program failed; the row then says so.
         """
 
     @abstractmethod
     def cost(self) -> Cost:
-        """What the row's table of costs says."""
+        """Size and computation of the row's network."""
 
 
 class NetworkRow(Row):
@@ -100,7 +100,7 @@ class NetworkRow(Row):
 
 
 class ProgramRow(Row):
-    """A program that is run once for each image."""
+    """A program that runs once for each image."""
 
     def __init__(self, name: str, program: Program):
         self.name, self.program = name, program
@@ -119,14 +119,14 @@ class ProgramRow(Row):
 
 
 def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.device) -> Row | None:
-    """A row ready to restore; None where its weights are not there.
+    """Load a row; None if its weights are missing.
 
-    `{quality}` in the path of its weights stands for the quality of a compression: a network is loaded for each quality
-    of the options whose file is there.
+    `{quality}` in the path of the weights stands for the quality of a compression: the row gets a network for each
+    quality of the options whose file exists.
 
     Raises:
-        UserError, WeightsError: weights of another scale, or that do not fit.
-        ProgramError: its program is not installed.
+        UserError, WeightsError: the weights are for another scale or do not fit.
+        ProgramError: the program is not installed.
     """
     if model.program is not None:
         return ProgramRow(model.name, Program(model.program))
@@ -144,13 +144,13 @@ def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.devi
 
 
 def quality_of(compression: str) -> int | None:
-    """The quality of a compression of one codec; None for chains, `none` and images as they are."""
+    """The quality of a compression by one codec; None for chains, `none` and `as is`."""
     codec = None if compression == "as is" else parse(compression)
     return codec.one_quality if isinstance(codec, QualityCodec) else None
 
 
 def _digest(generator: Generator) -> str:
-    """SHA-256 of the weights as they were loaded, whatever file format they came in."""
+    """SHA-256 of the loaded weights, independent of their file format."""
     digest = hashlib.sha256()
     for name, tensor in sorted(generator.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -1,4 +1,4 @@
-"""Scores on disk as they are made, so that an evaluation that was stopped, or killed, goes on where it was.
+"""Log of scores, from which an evaluation continues after it was stopped or killed.
 
 A line of JSON for each restored image, appended to a file per process under `<results>/<name>/scores/`. Its key is a
 digest of everything that determines the picture: a changed weight file, source image, encoder or network is another
@@ -22,7 +22,7 @@ from typing import Any
 
 from utils.errors import UserError
 
-_FORMAT = 1  # raise it when the same key could mean other figures
+_FORMAT = 1  # increase it if the scores of an existing key change
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Record:
 
     Attributes:
         key: `key_of` everything that determines the picture.
-        place: the path of its PNG below the folder of images, whether it was written or not.
-        scores: figures by `Measurer.kinds`.
-        bits_per_pixel: of the LR image; None where it was not encoded here.
-        seconds: of the network.
-        png: size in bytes and time of change (ns) of the PNG written; None: none was.
-        at: when it was made, in seconds since 1970; never before the record of the same key that it replaces, whatever
-            the clock says.
+        place: the path of its PNG below the folder of images, even if no PNG was written.
+        scores: scores by `Measurer.kinds`.
+        bits_per_pixel: of the LR image; None if it was not encoded here.
+        seconds: time of the network.
+        png: size in bytes and modification time (ns) of the PNG; None if none was written.
+        at: time of the record, in seconds since 1970; later than that of a record with the same key, even if the clock
+            was set back.
     """
 
     key: str
@@ -49,27 +49,27 @@ class Record:
     at: float = 0.0
 
     def has(self, kinds: Iterable[str]) -> bool:
-        """Whether these figures are in it."""
+        """Whether the record has all these scores."""
         return all(kind in self.scores for kind in kinds)
 
     def has_picture(self, png: Path) -> bool:
-        """Whether `png` still is the file that was written."""
+        """Whether `png` is still the file that was written."""
         return png.is_file() and self.png == stamp(png)
 
 
 def key_of(facts: Any) -> str:
-    """A digest of plain data (as JSON takes it)."""
+    """A digest of plain data that JSON can represent."""
     return hashlib.sha256(json.dumps([_FORMAT, facts], sort_keys=True).encode()).hexdigest()
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in nanoseconds of a file."""
+    """Size in bytes and modification time in nanoseconds of a file."""
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
 
 
 class ScoreLog:
-    """The log of one evaluation; `rank` says which of its files this process appends to."""
+    """The log of one evaluation; this process appends to the file of its `rank`."""
 
     def __init__(self, folder: Path, rank: int):
         self.folder = folder
@@ -77,9 +77,9 @@ class ScoreLog:
         self._lock = threading.Lock()
 
     def read(self) -> dict[str, Record]:
-        """The newest record of every key, of all files.
+        """The newest record of every key in all files.
 
-        Lines that are damaged, or that a killed process has cut short, are passed over and counted on stderr.
+        Lines that are damaged, or incomplete because a process was killed, are skipped and their number is printed.
         """
         records: dict[str, Record] = {}
         for path in sorted(self.folder.glob("rank*.jsonl")):
@@ -97,15 +97,15 @@ class ScoreLog:
         return records
 
     def append(self, record: Record, replaces: Record | None = None) -> Record:
-        """Add a line, in one write; safe from several threads. Returns the record with its time.
+        """Append a line in one write, from any thread. Returns the record with its time.
 
         Args:
-            replaces: the record of the same key that there is, if any.
+            replaces: the existing record of the same key, if any.
 
         Raises:
             UserError: the disk is full, or the folder cannot be written.
         """
-        # A clock that was set back would make the new record the older one, and the image would be made for ever.
+        # If the clock was set back, the new record would count as the older one, and every run would repeat the image.
         earliest = math.nextafter(replaces.at, math.inf) if replaces is not None else 0.0
         record = replace(record, at=max(time.time(), earliest))
         data = asdict(record)
@@ -114,7 +114,7 @@ class ScoreLog:
             with self._lock:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a+b") as file:
-                    # After a kill the last line may have no end: begin a new one, or both would be lost.
+                    # After a kill the last line may be incomplete: without a new line both would be lost.
                     if file.seek(0, 2) and not _ends_a_line(file):
                         line = b"\n" + line
                     file.write(line)

@@ -1,4 +1,4 @@
-"""What an evaluation still has to do: pictures to restore, pictures that only need scores, figures taken over."""
+"""The remaining work of an evaluation: images to restore, images to score, and scores to reuse."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Task:
     """One image at one compression.
 
     Attributes:
-        keys: the models that need something, and the key of each one's record.
-        earlier: their records so far, where there are any.
-        whole: those of `earlier` whose picture is there: it needs scores alone.
+        keys: the models with work left, each with the key of its record.
+        earlier: their existing records.
+        whole: the models of `earlier` whose picture exists and only needs scores.
     """
 
     item: EvaluationItem
@@ -39,7 +39,7 @@ def place(model: str, item: EvaluationItem) -> str:
 
 
 def image_path(options: EvaluationOptions, model: str, item: EvaluationItem) -> Path:
-    """Where a restored image is written."""
+    """Path of a restored image."""
     return options.folder / "images" / place(model, item)
 
 
@@ -50,7 +50,7 @@ def plan(
     measurer: Measurer,
     records: dict[str, Record],
 ) -> tuple[list[Task], list[Record]]:
-    """What is to be done, and the records that need nothing; says on stderr what is taken over and what is not."""
+    """The tasks, and the records that are complete; reports on stderr how many are reused and how many are not."""
     places = {record.place for record in records.values()}
     facts = _Facts()
     tasks, known, changed = [], [], 0
@@ -82,7 +82,7 @@ def plan(
 
 
 class _Facts:
-    """Everything that determines what a row makes of an item, as plain data."""
+    """Everything that determines the picture of a row and an item, as plain data."""
 
     def __init__(self) -> None:
         self.file, self.encoder = cache(sha256_of), cache(_encoder)

@@ -1,4 +1,4 @@
-"""What an unfolded network gives step by step: images of each step, and how PSNR goes over the steps."""
+"""Images and PSNR of each step of an unfolded network."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from utils.images import write_png
 
 
 def check_unfolding(options: EvaluationOptions) -> None:
-    """Refuse `unfolding_steps` where no model has any; a model that is not there yet may have.
+    """Check that a model has unfolding steps; one whose weights are missing may have them.
 
     Raises:
-        UserError: as said.
-        WeightsError: a file that does not say which network it is for.
+        UserError: no model has unfolding steps.
+        WeightsError: a file does not name its network.
     """
     if options.unfolding_steps and not any(_unfolds(model) for model in options.models):
         names = ", ".join(model.name for model in options.models)
@@ -44,14 +44,14 @@ def check_unfolding(options: EvaluationOptions) -> None:
 
 
 def write_unfolding(options: EvaluationOptions) -> list[str]:
-    """Unfold every image with every model that does; write images, `unfolding.csv` and the figure.
+    """Unfold every image with every unfolded network; write images, `unfolding.csv` and the figure.
 
-    Images go to `unfolding/<model>/<set>/<compression>/<image>_step1_sr.png`, `…_step1_restored_lr.png` and so on
-    (not where `save_images` is false). Step 0 is what the first step starts from: the interpolated input, and the
-    compressed input itself as the restored LR image.
+    Images are written to `unfolding/<model>/<set>/<compression>/<image>_step1_sr.png`, `…_step1_restored_lr.png` and so
+    on, unless `save_images` is false. Step 0 is the input of the first step: the interpolated LR image, and the
+    compressed LR image itself as the restored one.
 
     Returns:
-        What was written in `options.folder`; nothing where `unfolding_steps` is off or no such model is there.
+        The files written in `options.folder`; none if `unfolding_steps` is off or no such model has its weights.
 
     Raises:
         UserError, WeightsError: as `evaluate`.
@@ -72,10 +72,10 @@ def write_unfolding(options: EvaluationOptions) -> list[str]:
 def average_steps(
     options: EvaluationOptions, generators: dict[str, Generator], device: torch.device
 ) -> list[StepScore]:
-    """Unfold everything, write the images where they are wanted, and take the means, in the order of the tables."""
+    """Unfold all images, write them if requested, and return the means in the order of the tables."""
     items = list(all_items(options.datasets, options.scale))
     figures: dict[tuple[str, str, str, int], list[tuple[float, float]]] = {}
-    # The same part of the picture as in the tables, in LR pixels: never less of it shaved.
+    # The border of the tables in LR pixels, rounded up.
     lr_border = -(-options.shaved // options.scale)
     with tqdm(total=len(items) * len(generators), desc="unfolding", unit="image", disable=None) as bar:
         for item in items:
@@ -115,7 +115,7 @@ def steps(generator: Generator, lr: np.ndarray, device: torch.device | str) -> I
 
 
 def step_path(options: EvaluationOptions, model: str, item: EvaluationItem, step: int, what: str) -> Path:
-    """Where an image of a step is written; `what` is `restored_lr` or `sr`."""
+    """Path of the image of a step; `what` is `restored_lr` or `sr`."""
     restored = image_path(options, model, item).relative_to(options.folder / "images")
     return options.folder / "unfolding" / restored.parent / f"{item.image}_step{step}_{what}.png"
 
@@ -125,9 +125,9 @@ def _unfolds(model: ModelOptions) -> bool:
         return False
     generator = model.generator
     if generator is None:
-        assert model.weights is not None  # a row that is no program has one or the other
+        assert model.weights is not None  # a row without a program has one of the two
         if not model.weights.is_file():
-            return True  # nobody knows yet
+            return True  # not known yet
         generator = options_in_file(model.weights)
     return hasattr(GENERATORS[generator.type], "unfold")
 

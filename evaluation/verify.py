@@ -1,8 +1,8 @@
 """Check this installation against reference data: `python -m evaluation.verify`.
 
-Three matters, each of which makes figures differ from papers without a word: resizing that is not MATLAB's,
-codecs that give other pixels, and metrics by another convention. Some checks need nothing; the others need
-files that are not ours to ship, and say which.
+It checks three silent causes of scores that differ from those of papers: resizing other than MATLAB's, codecs with
+other pixels, and metrics of another convention. Some checks need no files; the others name the files that they need,
+which this project may not distribute.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BICUBIC = (23.968, 0.620)  # of Set5 at CISRNet's task: MATLAB down, OpenCV JPEG
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the list."""
+    """One line of the printed list."""
 
     passed: bool
     name: str
@@ -60,7 +60,7 @@ class Check:
 
 
 def main(argv: list[str]) -> int:
-    """Print a line for each check. Returns 0: all agree; 1: some do not; 2: no reference data to check by."""
+    """Print a line for each check. Returns 0: all agree; 1: some differ; 2: there is no reference data."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.verify", description=__doc__.partition("\n")[0])
     parser.add_argument("--matlab-set5", type=Path, metavar="DIR", help=f"default {MATLAB_SET5}")
     parser.add_argument("--set5-hr", type=Path, metavar="DIR", help=f"default {SET5_HR}")
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> int:
 
 
 def _print_all(checks: Iterator[Check]) -> int:
-    """Print checks as they are made; return how many failed."""
+    """Print each check when it is done; return the number that failed."""
     failed = 0
     for check in checks:
         print(check, flush=True)
@@ -130,9 +130,9 @@ def check_itself() -> Iterator[Check]:
 
 
 def check_matlab(folder: Path, hr_folder: Path) -> Iterator[Check]:
-    """Compare `imresize` with MATLAB's own LR images of Set5, `folder`/X2/babyx2.png and so on, value by value.
+    """Compare `imresize` with MATLAB's LR images of Set5, `folder`/X2/babyx2.png and so on, value by value.
 
-    Raises ImageError and ScoreError: a folder that is missing or whose files have no originals.
+    Raises ImageError and ScoreError: a folder is missing, or its files have no originals.
     """
     originals = list_images(hr_folder)
     for scale in (2, 3, 4):
@@ -149,9 +149,9 @@ def check_matlab(folder: Path, hr_folder: Path) -> Iterator[Check]:
 
 
 def check_cisrnet(folder: Path) -> Iterator[Check]:
-    """Score the CISRNet authors' published outputs, `folder`/METHOD/Set5, as their Table 1 has them.
+    """Score the published outputs of the CISRNet authors, `folder`/METHOD/Set5, and compare with their Table 1.
 
-    Raises ImageError, ScoreError and MetricError: folders that are missing or do not make pairs.
+    Raises ImageError, ScoreError and MetricError: a folder is missing, or its files do not pair up.
     """
     originals = list_images(folder / "HR" / "Set5")
     for name, method in CISRNET_FOLDERS.items():
@@ -175,7 +175,7 @@ def check_cisrnet(folder: Path) -> Iterator[Check]:
 
 
 def _as_printed(name: str, found: tuple[float, float], printed: tuple[float, float]) -> Check:
-    """Compare PSNR and SSIM at the three decimals that papers print."""
+    """Compare PSNR and SSIM with three decimals, as printed in papers."""
     same = [f"{value:.3f}" for value in found] == [f"{value:.3f}" for value in printed]
     return Check(same, name, _against("{:.3f}/{:.3f}", found, printed))
 

@@ -1,4 +1,4 @@
-"""DnCNN: convolutions that give what is to be taken off the image (Zhang et al., IEEE TIP 26(7), 2017).
+"""DnCNN: convolutions that estimate the artefacts, which are subtracted (Zhang et al., IEEE TIP 26(7), 2017).
 
 The authors' blind network DnCNN-3 restores grey JPEG of any quality; their file `DnCNN3.mat` loads with the defaults
 below. It holds no batch normalisation: that was folded into the convolutions, and so this network has none either.
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.generator import Generator, GeneratorOptions
-from models.layers import conv3, zero
+from models.layers import relu_stack, zero
 from models.luma import Luma, restore_luma
 
 
@@ -33,21 +33,14 @@ class DnCNNOptions(GeneratorOptions):
 
 
 class DnCNN(Generator):
-    """The image less what twenty 3×3 convolutions with ReLU between them make of it."""
+    """The image minus the output of twenty 3×3 convolutions with ReLU between them."""
 
     Options = DnCNNOptions
     options: DnCNNOptions
 
     def __init__(self, options: DnCNNOptions):
         super().__init__(options)
-        feat, ends = options.num_feat, options.channels
-        convs = [conv3(ends, feat), *(conv3(feat, feat) for _ in range(options.layers - 2)), conv3(feat, ends)]
-        for conv in convs:
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            assert conv.bias is not None
-            nn.init.zeros_(conv.bias)
-        hidden = [layer for conv in convs[:-1] for layer in (conv, nn.ReLU(inplace=True))]
-        self.body = nn.Sequential(*hidden, convs[-1])
+        self.body = relu_stack(options.channels, options.num_feat, options.layers)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Shapes and range: see `Generator`."""

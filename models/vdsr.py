@@ -1,6 +1,6 @@
 """VDSR: twenty convolutions on the interpolated image (Kim et al., CVPR 2016, arXiv 1511.04587).
 
-As a baseline of CISRNet's Table 1 it sees and gives RGB; its authors' network works on luminance alone.
+As a baseline of CISRNet's Table 1 it works on RGB; the network of its authors works on luminance alone.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from typing import Literal
 
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
-from models.layers import conv3, div2k_mean, zero
+from models.layers import div2k_mean, relu_stack, zero
 
 
 class VDSROptions(GeneratorOptions):
@@ -26,7 +26,7 @@ class VDSROptions(GeneratorOptions):
 
 
 class VDSR(Generator):
-    """Bicubic interpolation plus what the convolutions make of it; works on 0–255 less DIV2K's mean colour.
+    """Bicubic interpolation plus the output of the convolutions; works on 0–255 minus DIV2K's mean colour.
 
     The interpolation has MATLAB's kernel (a = −0.5), but is neither rounded nor mirrored at the borders.
     """
@@ -36,16 +36,7 @@ class VDSR(Generator):
 
     def __init__(self, options: VDSROptions):
         super().__init__(options)
-        feat = options.num_feat
-        convs = [conv3(3, feat), *(conv3(feat, feat) for _ in range(options.layers - 2)), conv3(feat, 3)]
-        for conv in convs:
-            # The paper's start (section 4.1, He et al. 2015). Torch's own shrinks the signal of twenty layers to
-            # nothing, which Adam would mend and the paper's SGD does not.
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            assert conv.bias is not None
-            nn.init.zeros_(conv.bias)
-        hidden = [layer for conv in convs[:-1] for layer in (conv, nn.ReLU(inplace=True))]
-        self.body = nn.Sequential(*hidden, convs[-1])
+        self.body = relu_stack(3, options.num_feat, options.layers)
         self.register_buffer("mean", div2k_mean(), persistent=False)
 
     def forward(self, lr: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""The loop and the recipes: what is done to a batch, when, and how it is kept."""
+"""Training: experiments, the loop of a stage, recipes, checkpoints."""

@@ -1,4 +1,4 @@
-"""`train.py --check`: everything that can be known before the first iteration."""
+"""`train.py --check`: test the options and the data before the first iteration."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from data.prepare import check_store, is_prepared
 from data.store import source_images
 from inference.complexity import flops
 from models import count_parameters
-from training.experiment import check_validation, load_init, starting_generator
+from training.experiment import check_batches, check_validation, load_init, starting_generator
 from training.memory_estimate import stage_memory
 from training.options import TrainOptions
-from training.recipes import RECIPES
 from training.runtime import Runtime
 from training.validation import Validator
 from utils.errors import UserError
@@ -19,15 +18,16 @@ from utils.options import to_yaml
 
 
 def check(options: TrainOptions) -> int:
-    """Resolve, build, look at the data, print; nothing is written.
+    """Resolve the options, build the network, check the data and print a summary; write nothing.
 
     Raises:
-        UserError: and the kinds that training would raise for the same options.
+        UserError: what training would raise for the same options.
     """
     scale, train = options.generator.scale, options.data.train
     runtime = Runtime(options.runtime)
+    check_batches(options, runtime.ranks)
     for stage in options.stages:
-        RECIPES[stage.recipe.type].check(stage.recipe)
+        stage.recipe.check()
     names = image_names(train)
     images = source_images(train.folders)
     sizes = [image_size(image.path) for image in images]

@@ -1,4 +1,4 @@
-"""An experiment: its stages in order, from scratch or from where a run was stopped."""
+"""An experiment: all stages in order, from the start or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
     """Train all stages that are not done yet.
 
     Args:
-        resume: None: start anew, refused where the run folder holds checkpoints; "auto": go on from the newest
-            whole checkpoint, or start where there is none; else the path of a checkpoint of one of the stages.
+        resume: None: start anew, which is refused if the run folder holds checkpoints; "auto": continue from the
+            newest intact checkpoint, or start if there is none; else the path of a checkpoint of one of the stages.
 
     Returns:
         0 when all stages are done; 128 + the signal's number when one stopped the run.
 
     Raises:
-        UserError: and its kinds: anything about options, data, folders or checkpoints that a user can mend.
+        UserError: an error in options, data, folders or checkpoints that a user can fix.
     """
     runtime = Runtime(options.runtime)
+    check_batches(options, runtime.ranks)
     folders = [RunFolder(options.folder / stage.name) for stage in options.stages]
     # Names and file headers only, so that a mistake shows before anything slow and before anything is written.
     image_names(options.data.train)
@@ -46,9 +47,9 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         if runtime.is_main:
             held.enter_context(locked(options.folder / ".lock", wait=False))
         first, state = starting_point(options, folders, resume, say=runtime.is_main)
-        runtime.accelerator.wait_for_everyone()  # what the main process has mended is there for all
+        runtime.accelerator.wait_for_everyone()  # the main process may have repaired a file that all read
         for stage in options.stages[first:]:
-            RECIPES[stage.recipe.type].check(stage.recipe)
+            stage.recipe.check()
         if first == 0 and state is None and options.stages[0].init is not None:
             load_init(starting_generator(options), options.stages[0])
         check_validation(options, first, runtime)
@@ -56,7 +57,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
         budget = _budget(options, runtime, folders[:first], state)
         for position in range(first, len(options.stages)):
             stage = options.stages[position]
-            # Same start for every process and every resume; recipes draw random numbers for weights alone.
+            # The same weights on every process and at every resume; recipes draw random numbers only for weights.
             torch.manual_seed(options.seed + position)
             generator = starting_generator(options)
             if position and state is None:
@@ -85,7 +86,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
 
 
 def patches(options: TrainOptions, position: int) -> PatchDataset:
-    """The training patches of a stage, with what its recipe and the generator take beside LR and HR.
+    """The training patches of a stage, with the inputs that its recipe and generator need besides LR and HR.
 
     Raises:
         StoreError, ImageError: see `PatchDataset`.
@@ -99,11 +100,21 @@ def patches(options: TrainOptions, position: int) -> PatchDataset:
     )
 
 
+def check_batches(options: TrainOptions, processes: int) -> None:
+    """Raise UserError for a stage whose batch cannot be divided among the processes."""
+    for position, stage in enumerate(options.stages):
+        if stage.batch_size % (stage.accumulate * processes):
+            raise UserError(
+                f"stages.{position}.batch_size {stage.batch_size} is not a multiple of "
+                f"{stage.accumulate} micro-batches × {processes} processes"
+            )
+
+
 def check_validation(options: TrainOptions, first: int, runtime: Runtime) -> None:
-    """Read every validation image once, before anything slow, and score those that may be too small.
+    """Read every validation image once, before anything slow, and score the images that may be too small.
 
     Raises:
-        UserError: one that is damaged or too small, by name.
+        UserError: an image is damaged or too small; names it.
     """
     looked_at = set()
     for stage in options.stages[first:]:
@@ -115,7 +126,7 @@ def check_validation(options: TrainOptions, first: int, runtime: Runtime) -> Non
 
 
 def _budget(options: TrainOptions, runtime: Runtime, done: list[RunFolder], state: dict | None) -> TimeBudget | None:
-    """The run's clock, if it has one, at the time that the stages `done` have spent (a `state` says its own)."""
+    """The clock of a run that ends by the clock, at the time that the stages `done` took, or at that of `state`."""
     if options.runtime.minutes is None:
         return None
     budget = TimeBudget(options.runtime.minutes, [stage.iterations for stage in options.stages], runtime)
@@ -125,10 +136,10 @@ def _budget(options: TrainOptions, runtime: Runtime, done: list[RunFolder], stat
 
 
 def starting_generator(options: TrainOptions) -> Generator:
-    """The network with its initial weights, before any stage's.
+    """The network with its initial weights, before those of any stage.
 
     Raises:
-        UserError: `start` is not for this network.
+        UserError: this network cannot `start` so.
         WeightsError: `generator.weights` cannot be loaded.
     """
     generator = build_generator(options.generator)

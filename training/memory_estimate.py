@@ -1,4 +1,4 @@
-"""Device memory that a stage needs, counted without computing or allocating anything."""
+"""Device memory that a stage needs, counted on the meta device."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.optim import Optimizer
 
+from data.datasets import Batch
 from models import build_generator
 from training.options import TrainOptions
 from training.recipes import RECIPES
-from training.recipes.base import Batch
 from training.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class StageMemory:
-    """Bytes on one process, in float32, by what they are for."""
+    """Bytes of one process in float32, by purpose."""
 
     weights: int
-    """All networks, those of losses and the EMA among them."""
+    """All networks, including those of losses and the EMA."""
     gradients: int
     optimizer: int
-    """Adam's and AdamW's two averages, SGD's one."""
+    """Two averages of Adam and AdamW, one of SGD."""
     batches: int
-    """The micro-batches of an iteration and the one that is copied ahead."""
+    """The micro-batches of an iteration, and one that is copied in advance."""
     activations: int
-    """What a backward pass keeps of one micro-batch, each storage once; of several passes the one that keeps most."""
+    """Tensors kept for the backward pass of one micro-batch, each storage once; the largest of several passes."""
 
     @property
     def total(self) -> int:
-        """Their sum."""
+        """Sum of all parts."""
         return self.weights + self.gradients + self.optimizer + self.batches + self.activations
 
 
 class _MetaRuntime:
-    """What a recipe uses of `Runtime`, on the meta device; a backward pass counts what it would have freed."""
+    """The part of `Runtime` that recipes use, on the meta device; a backward pass counts the tensors it would free."""
 
     device = torch.device("meta")
     fused = False
@@ -62,7 +62,7 @@ class _MetaRuntime:
         return value
 
     def keep(self, tensor: Tensor) -> Tensor:
-        """The hook: a saved tensor's storage, held so that its identity is its own."""
+        """Hook for saved tensors: hold the storage, so that its id is not reused."""
         storage = tensor.untyped_storage()
         self.kept[id(storage)] = storage
         return tensor
@@ -73,14 +73,14 @@ class _MetaRuntime:
 
 
 def stage_memory(options: TrainOptions, position: int, ranks: int = 1) -> StageMemory:
-    """Memory of a stage on each of `ranks` processes: its recipe's iteration on the meta device, what autograd saves.
+    """Memory of a stage on each of `ranks` processes: runs an iteration on the meta device and counts saved tensors.
 
-    Left out: temporary results, gradients of activations among them, workspaces of convolutions, fragmentation, the
-    CUDA context, validation; of a network that checkpoints, the one block that is computed again at a time. With
-    `runtime.precision` bf16 or fp16 the activations are nearer to a half.
+    Not counted: temporary results such as gradients of activations, workspaces of convolutions, fragmentation, the CUDA
+    context, validation, and the block that a network with checkpointing computes again. With `runtime.precision` bf16
+    or fp16 the activations take closer to half of this.
 
     Raises:
-        LossWeightsError: the weights of a perceptual loss are not there.
+        LossWeightsError: the weights of a perceptual loss are missing.
     """
     stage = options.stages[position]
     runtime = _MetaRuntime()
@@ -88,7 +88,7 @@ def stage_memory(options: TrainOptions, position: int, ranks: int = 1) -> StageM
         generator = build_generator(options.generator.model_copy(update={"weights": None}))
         recipe = RECIPES[stage.recipe.type](stage.recipe, generator.train(), stage, cast(Runtime, runtime))
     recipe.set_iteration(stage.iterations - 1)
-    # Networks of losses are held by the recipe beside those that it trains.
+    # The recipe holds the networks of its losses besides those that it trains.
     modules = [*recipe.networks.values(), *(part for part in vars(recipe).values() if isinstance(part, nn.Module))]
     tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
     batch = _batch(

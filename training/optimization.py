@@ -1,6 +1,6 @@
-"""How weights are changed: optimisers, learning rates, and what a recipe reads of its stage.
+"""Optimisers, learning-rate schedules, and the options of a stage that recipes read.
 
-Learning rates are pure functions of the iteration: no state, so nothing to go wrong at a resume.
+Learning rates are pure functions of the iteration: they have no state that a resume must restore.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from utils.section import Section
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 MOST = 1e20
-"""Of rates: Adam divides its own by 1 − β, 1e-16 at least, and torch gives up where a factor is beyond float32."""
+"""Largest learning rate: Adam divides it by 1 − β ≥ 1e-16, and torch fails if the quotient exceeds float32."""
 
 
 class OptimizerOptions(Section):
@@ -42,7 +42,7 @@ class OptimizerOptions(Section):
 
 
 def build_optimizer(options: OptimizerOptions, parameters: Iterable[nn.Parameter], *, fused: bool) -> Optimizer:
-    """The optimiser over the parameters that are to be trained."""
+    """The optimiser of those `parameters` that need gradients."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     lr, decay = options.lr, options.weight_decay
     if options.type == "sgd":
@@ -52,18 +52,18 @@ def build_optimizer(options: OptimizerOptions, parameters: Iterable[nn.Parameter
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
-    """The same learning rate for all parameter groups."""
+    """Set the learning rate of all parameter groups."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
 class ConstantSchedule(Section):
-    """The learning rate stays as it is."""
+    """The learning rate does not change."""
 
     type: Literal["constant"] = "constant"
 
     def factor(self, iteration: int, iterations: int) -> float:
-        """What the base learning rate is multiplied with at `iteration` (0 … iterations − 1)."""
+        """Factor of the base learning rate at `iteration` (0 … iterations − 1)."""
         return 1.0
 
 
@@ -108,12 +108,12 @@ Schedule = Annotated[ConstantSchedule | MultiStepSchedule | CosineSchedule, Fiel
 
 
 class OptimizationOptions(Section):
-    """What a recipe reads of its stage; `StageOptions` adds the recipe and all that is around it."""
+    """The options of a stage that recipes read; `StageOptions` adds the recipe and everything else."""
 
     iterations: int = Field(ge=1)
-    """Optimiser rounds over one batch."""
+    """Batches that the stage trains on."""
     optimizer: OptimizerOptions
     schedule: Schedule = ConstantSchedule()
-    """Learning rate over the iterations."""
+    """Course of the learning rate."""
     clip_grad_norm: float | None = Field(default=None, gt=0)
-    """Gradients are scaled down to this norm where theirs is larger."""
+    """Gradients with a larger norm are scaled down to this one."""

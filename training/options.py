@@ -1,4 +1,4 @@
-"""The whole of a training options file, composed of the sections that stand beside their code."""
+"""The options of an experiment, composed of the sections that are defined beside their code."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from utils.section import Section
 
 
 class StageOptions(OptimizationOptions):
-    """One stage of an experiment; each starts from the weights that the one before it ended with."""
+    """One stage of an experiment; it starts from the last weights of the stage before it."""
 
     name: str = Field(pattern=r"^[\w-]+$")
     """Folder of the stage below `<root>/<name>/`."""
     recipe: AnyRecipeOptions
-    """What is done to a batch."""
+    """How the stage trains on a batch."""
     batch_size: int = Field(default=16, ge=1)
     """Patches per iteration over all processes and micro-batches."""
     accumulate: int = Field(default=1, ge=1)
     """Micro-batches that an iteration is split into, to save memory."""
     ema: float | None = Field(default=None, gt=0, lt=1)
-    """Decay of an exponential moving average of the weights, which is then the one validated and exported."""
+    """Decay of an exponential moving average of the weights, which is then validated and exported in their place."""
     init: Path | None = None
     """Weights to start the first stage from; null: random, or `generator.weights`."""
     init_may_differ: tuple[str, ...] = ()
-    """Patterns of tensors (`rem.upsampler.*`) that `init`, of another scale say, need not fit: these keep their initial
-    values. Every other tensor must fit, and each pattern must be needed."""
+    """Patterns of tensors (`rem.upsampler.*`) that `init` need not fit, for example if it is of another scale: these
+    keep their initial values. Every other tensor must fit, and each pattern must be needed."""
     log_every: int = Field(default=100, ge=1)
     """Iterations between log lines."""
     validation: ValidationOptions = ValidationOptions()
@@ -46,7 +46,7 @@ class DataOptions(Section):
 
     train: TrainDataOptions
     validation: tuple[EvaluationSetOptions, ...] = ()
-    """Sets scored while training; none: the last weights are the best there are."""
+    """Sets scored while training; without any, the last weights count as the best."""
 
 
 class TrainOptions(Section):
@@ -57,12 +57,12 @@ class TrainOptions(Section):
     root: Path = Path("experiments")
     """Folder of all runs."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of the initial weights and of every sample drawn."""
+    """Seed of the initial weights and of all samples."""
     generator: AnyGeneratorOptions
     """The network that is trained."""
     start: Literal["random", "interpolation"] = "random"
-    """Initial weights: `random`, as in the papers, or such that the untrained network interpolates, which saves a short
-    training thousands of iterations (models/interpolation_start.py)."""
+    """Initial weights: `random` as in the papers, or `interpolation`: the untrained network interpolates, which saves a
+    short training thousands of iterations (models/interpolation_start.py)."""
     data: DataOptions
     stages: Annotated[tuple[StageOptions, ...], Field(min_length=1)]
     """Trained one after the other."""

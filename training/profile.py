@@ -1,4 +1,4 @@
-"""`train.py --profile`: where the time of an iteration goes, and a trace of a few of them."""
+"""`train.py --profile`: the time of each part of an iteration, and a trace of a few iterations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from data.prepare import prepare_for
 from training.experiment import patches, starting_generator
 from training.loop.trainer import Trainer
 from training.options import TrainOptions
-from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.runtime import Runtime
 from utils.errors import UserError
@@ -26,15 +25,15 @@ from utils.files import write_atomically
 
 WARM_UP = 3
 TRACED = 3
-"""Iterations in the trace: it holds every operation, and the profiler slows them down."""
+"""Iterations in the trace: few, as it records every operation and slows each down."""
 WAIT, FORWARD, BACKWARD, OPTIMISER, REST = "data wait", "forward and losses", "backward", "optimiser", "rest"
 
 
 class Clock:
-    """Time between laps, by the name of what ended with the lap.
+    """Time between laps, by the name of the part that ended with the lap.
 
-    On CUDA laps are events in the device's queue: nothing is waited for until `milliseconds`, and a part is as long as
-    it keeps the device, waiting for the next command included.
+    On CUDA laps are events in the device's queue: only `milliseconds` waits for the device, and the time of a part is
+    the time that it keeps the device, including the wait for the next command.
     """
 
     def __init__(self, device: torch.device):
@@ -42,7 +41,7 @@ class Clock:
         self.laps: list[tuple[str, Any]] = []
 
     def lap(self, name: str) -> None:
-        """What is named ends here."""
+        """End the part `name` now."""
         now: torch.cuda.Event | float
         if self.cuda:
             now = torch.cuda.Event(enable_timing=True)
@@ -52,7 +51,7 @@ class Clock:
         self.laps.append((name, now))
 
     def milliseconds(self) -> dict[str, float]:
-        """By name, from the first lap, which only starts the clock."""
+        """Milliseconds by name of the part; the first lap only starts the clock."""
         if self.cuda:
             torch.cuda.synchronize()
         total: dict[str, float] = {}
@@ -65,10 +64,10 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
     """Profile the first stage; writes `<root>/<name>/profile/{summary.md,trace.json}` and no run folder.
 
     Args:
-        iterations: that are timed, after a warm-up; a few more are traced.
+        iterations: number of timed iterations, after a warm-up; a few more are traced.
 
     Raises:
-        UserError: several processes, and what training would raise.
+        UserError: there are several processes; and what training would raise.
     """
     runtime = Runtime(options.runtime)
     if runtime.ranks > 1:
@@ -76,8 +75,7 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
     if iterations < 1:
         raise UserError("--profile: at least one iteration")
     stage = options.stages[0]
-    recipe = RECIPES[stage.recipe.type]
-    recipe.check(stage.recipe)
+    stage.recipe.check()
     prepare_for(options.data.train, options.generator.scale)
     needed = WARM_UP + iterations + TRACED
     longer = stage.model_copy(update={"iterations": max(stage.iterations, needed)})
@@ -108,7 +106,7 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if clock.cuda else [])]
         with profile(activities=activities) as traced:
             iterate(clock, TRACED)
-            clock.milliseconds()  # the device has finished
+            clock.milliseconds()  # waits for the device
     text = summary(options, spent, iterations, memory, _top(traced, clock.cuda), runtime.device)
     write_atomically(folder / "summary.md", text.encode())
     _write_trace(traced, folder / "trace.json")
@@ -119,7 +117,7 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
 
 @contextmanager
 def _laps(trainer: Trainer, clock: Clock) -> Iterator[None]:
-    """Laps around what a recipe calls: a training that is not profiled has nothing of it."""
+    """Add laps around the calls of a recipe: a training without profiling does not pay for them."""
     accelerator = trainer.runtime.accelerator
 
     def noted(call: Callable, before: str | None, after: str) -> Callable:
@@ -134,7 +132,7 @@ def _laps(trainer: Trainer, clock: Clock) -> Iterator[None]:
         return wrapped
 
     wrapped: list[tuple[Any, str, str | None, str]] = [(accelerator, "backward", FORWARD, BACKWARD)]
-    # From the last backward pass on: clipping is the optimiser's.
+    # From the last backward pass on, so that clipping counts as the optimiser's.
     wrapped += [(optimizer, "step", None, OPTIMISER) for optimizer in trainer.recipe.optimizers.values()]
     for owner, method, before, after in wrapped:
         setattr(owner, method, noted(getattr(owner, method), before, after))
@@ -142,7 +140,7 @@ def _laps(trainer: Trainer, clock: Clock) -> Iterator[None]:
         yield
     finally:
         for owner, method, _, _ in wrapped:
-            delattr(owner, method)  # the class's own is there again
+            delattr(owner, method)  # uncovers the method of the class
 
 
 def summary(
@@ -153,11 +151,11 @@ def summary(
     top: list[tuple[str, float, int]],
     device: torch.device,
 ) -> str:
-    """The page: parts of an iteration, rate, memory, the operations that take longest.
+    """The summary in Markdown: parts of an iteration, rate, memory, slowest operations.
 
     Args:
         spent: milliseconds of all timed iterations, by part.
-        top: name, share of the traced iterations' time, calls an iteration.
+        top: name, share of the time of the traced iterations, calls per iteration.
     """
     stage, total = options.stages[0], sum(spent.values())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
@@ -186,7 +184,7 @@ def summary(
 def _top(traced: profile, cuda: bool) -> list[tuple[str, float, int]]:
     regions = {WAIT, BACKWARD, OPTIMISER, "iteration"}  # and torch's own, `name#where`
     own = "self_device_time_total" if cuda else "self_cpu_time_total"
-    # On CUDA the operations that launch kernels and the kernels themselves are both listed: the former are counted.
+    # On CUDA both the operations that launch kernels and the kernels are listed: count the operations.
     events = [
         event
         for event in traced.key_averages()
@@ -201,7 +199,7 @@ def _top(traced: profile, cuda: bool) -> list[tuple[str, float, int]]:
 
 def _write_trace(traced: profile, path: Path) -> None:
     try:
-        with tempfile.TemporaryDirectory() as temporary:  # torch takes a name, and would follow a link under it
+        with tempfile.TemporaryDirectory() as temporary:  # torch writes to a name and would follow a link
             traced.export_chrome_trace(f"{temporary}/trace.json")
             payload = (Path(temporary) / "trace.json").read_bytes()
     except (OSError, RuntimeError) as error:

@@ -1,10 +1,10 @@
-"""The folder of one stage of a run: checkpoints that are whole or not there, weights, options.
+"""The folder of one stage of a run: checkpoints, which are complete or absent, weights, options.
 
 <root>/<name>/.lock                         held while a process trains here
-<root>/<name>/<stage>/checkpoints/00005000.pt    everything a resume needs
+<root>/<name>/<stage>/checkpoints/00005000.pt    everything that a resume needs
 <root>/<name>/<stage>/best/00005000.safetensors  the best weights so far, by validation
-<root>/<name>/<stage>/best.safetensors      the best of them
-<root>/<name>/<stage>/last.safetensors      the newest weights: what the next stage starts from
+<root>/<name>/<stage>/best.safetensors      the best of all
+<root>/<name>/<stage>/last.safetensors      the newest weights, from which the next stage starts
 <root>/<name>/<stage>/options.yml train.log tensorboard/
 """
 
@@ -28,17 +28,17 @@ from utils.section import Section
 
 
 class CheckpointOptions(Section):
-    """What is kept of a run."""
+    """Which checkpoints and weights of a run are kept."""
 
     every: int = Field(default=5000, ge=1)
     """Iterations between checkpoints; the last iteration is always saved."""
     keep: int = Field(default=2, ge=2)
-    """Newest checkpoints kept: two at least, so that a damaged one has one before it."""
+    """Number of newest checkpoints to keep: at least two, so that an older one replaces a damaged one."""
     keep_every: int | None = Field(default=None, ge=1)
-    """Checkpoints at multiples of this are kept for good."""
+    """Checkpoints at multiples of this are never removed."""
     keep_best: int = Field(default=1, ge=1)
-    """Best weights kept, by the mean over the validation sets of what `validation.rank_by` says; `best.safetensors` is
-    the best of them."""
+    """Number of best weights to keep, by the mean of `validation.rank_by` over the validation sets; `best.safetensors`
+    holds the best of all."""
 
 
 class CheckpointError(UserError):
@@ -55,10 +55,10 @@ class RunFolder:
         self.last = folder / "last.safetensors"
 
     def make(self) -> None:
-        """Make the folder and remove what killed writers have left.
+        """Make the folder and remove temporary files of killed processes.
 
         Raises:
-            UserError: it cannot be made.
+            UserError: the folder cannot be made.
         """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -69,32 +69,32 @@ class RunFolder:
             remove_temporaries(folder)
 
     def iterations(self) -> list[int]:
-        """Iterations of which there is a checkpoint, ascending."""
+        """Iterations with a checkpoint, ascending."""
         return sorted(_numbered(self.checkpoints, ".pt"))
 
     def checkpoint(self, iteration: int) -> Path:
-        """Where the checkpoint of an iteration lies."""
+        """Path of the checkpoint of an iteration."""
         return self.checkpoints / f"{iteration:08d}.pt"
 
     def last_good(self) -> str:
-        """Which checkpoint a run that fails can go on from, in words."""
+        """A phrase that names the checkpoint from which a failed run can continue."""
         whole = self.iterations()
         return f"the last good checkpoint is {self.checkpoint(whole[-1])}" if whole else "no checkpoint was saved yet"
 
     def save(self, state: dict[str, Any], keep: int, keep_every: int | None) -> Path:
-        """Write a checkpoint, then remove the ones that need not be kept."""
+        """Write a checkpoint, then remove those that need not be kept."""
         buffer = io.BytesIO()
         torch.save({"format": FORMAT, **state}, buffer)
         path = self.checkpoint(state["iteration"])
         write_atomically(path, buffer.getvalue())
-        # Newer ones can be there, damaged or left by a run that was taken back to an older checkpoint.
+        # There may be newer ones, damaged or from a run that was reset to an older checkpoint.
         for iteration in [i for i in self.iterations() if i <= state["iteration"]][:-keep]:
             if keep_every is None or iteration % keep_every:
                 self.checkpoint(iteration).unlink()
         return path
 
     def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest whole checkpoint (None: there is none), and a line on each newer one that is damaged."""
+        """The newest intact checkpoint, or None, and a line about each newer one that is damaged."""
         damaged: list[str] = []
         for iteration in reversed(self.iterations()):
             try:
@@ -107,7 +107,7 @@ class RunFolder:
         """Keep `weights` if they are among the `keep` best.
 
         Args:
-            ranking: [score, iteration] of the ones kept, this iteration's among them; higher scores are better.
+            ranking: [score, iteration] of the kept weights and of these; higher scores are better.
 
         Returns:
             The ranking cut to `keep`.
@@ -125,22 +125,22 @@ class RunFolder:
 
 
 def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
-    """The files that are named by their iteration, as we name them; others in the folder are their owner's."""
+    """The files that this class named by iteration; it leaves other files in the folder alone."""
     found = {path: re.fullmatch(r"[0-9]{8,18}", path.stem) for path in folder.glob(f"*{suffix}")}
     return {int(match[0]): path for path, match in found.items() if match is not None}
 
 
 def weights_of(generator: nn.Module, experiment: str, stage: str, iteration: int) -> bytes:
-    """Weights as they are kept: they say which network they are for, and when in which run they were made."""
+    """A weights file that names its network, its run and its iteration."""
     return export_weights(generator, {"experiment": experiment, "stage": stage, "iteration": iteration})
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU; nothing in the file is run.
+    """The content of a checkpoint, on the CPU; no code in the file is executed.
 
     Raises:
-        CheckpointError: missing, cut short, altered (every record's checksum and form are compared) or of another
-            format.
+        CheckpointError: the file is missing, truncated, altered (the checksum and form of every record are checked) or
+            of another format.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")

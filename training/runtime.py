@@ -1,4 +1,4 @@
-"""Devices, processes, precision and memory layout: everything of a run that is not what it computes."""
+"""Devices, processes, precision and memory layout of a run."""
 
 from __future__ import annotations
 
@@ -17,31 +17,30 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class RuntimeOptions(Section):
-    """Where and how the numbers are computed; none of it but `minutes` changes what is trained."""
+    """Where and how a run computes; of these options only `minutes` changes what is trained."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: CUDA where there is one."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the networks' forward pass; losses are always float32, and fp16 scales its loss. fp32 is the default because
-    an output near 200 of 255 is only good to ±0.5 in bf16."""
+    """Precision of the networks' forward pass; losses are always float32, and fp16 scales the loss. fp32 is the default
+    because bf16 rounds an output near 200 of 255 by up to ±0.5."""
     tf32: bool = True
     """Let CUDA matrix products of float32 use TF32."""
     channels_last: bool = True
-    """Memory layout NHWC: what convolutions are fastest in, on CPUs too."""
+    """Memory layout NHWC, in which convolutions are fastest, also on CPUs."""
     compile: bool = False
     """`torch.compile` the training step; validation stays eager."""
     fused: bool | None = None
     """One kernel for the whole optimiser step; null: on CUDA only."""
     deterministic: bool = False
-    """Refuse operations whose result depends on timing (docs/training.md says what this covers)."""
+    """Refuse operations whose result depends on timing (see docs/training.md)."""
     minutes: float | None = Field(default=None, gt=0)
-    """End after this much time, in all stages together. Their `iterations` are then shares of the time, and what is
-    given in iterations (schedules, `every`) is read on the same scale; two runs no longer end alike
-    (docs/training.md)."""
+    """End all stages together after this time. Their `iterations` are then shares of the time, and schedules and
+    `every` use the same scale; two runs no longer end with the same weights (docs/training.md)."""
 
 
 class Runtime:
-    """What the options mean on this machine, through accelerate.
+    """The options applied to this machine, by means of accelerate.
 
     Attributes:
         accelerator: wraps, autocasts, scales and gathers.
@@ -50,7 +49,7 @@ class Runtime:
         fused: resolved from null.
 
     Raises:
-        UserError: CUDA is asked for and there is none, or the device cannot do the precision.
+        UserError: CUDA is requested but missing, or the device does not support the precision.
     """
 
     def __init__(self, options: RuntimeOptions):
@@ -83,37 +82,37 @@ class Runtime:
 
     @property
     def rank(self) -> int:
-        """Number of this process, from 0."""
+        """Index of this process, from 0."""
         return self.accelerator.process_index
 
     @property
     def ranks(self) -> int:
-        """How many processes train together."""
+        """Number of processes."""
         return self.accelerator.num_processes
 
     def place(self, module: Module) -> Module:
-        """`module` on the device, in the memory layout of the run; in place."""
+        """Move `module` to the device and the memory layout of the run, in place."""
         return module.to(self.device).to(memory_format=self.layout)
 
     def prepare(self, step: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
-        """The step wrapped for processes, precision and compilation, and its optimiser with it."""
+        """The step and its optimiser, wrapped for processes, precision and compilation."""
         step, optimizer = self.accelerator.prepare(step, optimizer)
         return (cast(nn.Module, torch.compile(step)) if self.options.compile else step), optimizer
 
     def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A batch of the loader on the device, without waiting for the copy.
+        """Copy a batch of the loader to the device, without waiting for the copy.
 
-        Images, N×h×w×3 on 0–255, become float N×3×h×w in [0, 1]; numbers per image stay as they are.
+        Images, N×h×w×3 on 0–255, become float N×3×h×w in [0, 1]; numbers per image do not change.
         """
         moved = {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
         return {name: _images(values, self.layout) if values.ndim == 4 else values for name, values in moved.items()}
 
     def close(self) -> None:
-        """Take leave of the other processes: torch's threads may abort a process that ends without."""
+        """Leave the process group: otherwise torch's threads may abort the process when it exits."""
         self.accelerator.end_training()
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over the processes; gradients flow back through it to all of them."""
+        """The mean of a tensor over the processes, differentiable on all of them."""
         return _SumOverProcesses.apply(value) / self.ranks if self.ranks > 1 else value
 
 
@@ -122,7 +121,7 @@ def _images(pixels: Tensor, layout: torch.memory_format) -> Tensor:
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """What each process adds to the sum matters to the losses of all: the gradient is their gradients' sum."""
+    """Each process's term affects the losses of all processes: its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(_, value: Tensor) -> Tensor:

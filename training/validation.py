@@ -1,4 +1,4 @@
-"""Scores while training, of each validation set and compression, beside bicubic's or, at scale 1, the input's."""
+"""Validation: scores of each set and compression, beside those of bicubic or, at scale 1, of the input."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from training.runtime import Runtime
 
 Key = tuple[str, str]  # set, compression
-_SMALL = 64  # LR pixels a side: below it, what codecs, networks and metrics need is tried out beforehand
+_SMALL = 64  # LR pixels a side: smaller images are scored in advance, in case codec, network or metric refuse them
 
 
 class ValidationOptions(Section):
-    """How training is judged while it runs."""
+    """Validation during training."""
 
     every: int = Field(default=5000, ge=1)
     """Iterations between validations; the last iteration is always validated."""
     convention: Literal["matlab", "edsr", "cisr_psi"] = "matlab"
     """Metric convention (docs/evaluation.md)."""
     rank_by: Literal["psnr_y", "psnr_rgb", "lpips"] = "psnr_y"
-    """What the best weights are best by. `lpips` needs AlexNet's weights, and is measured only where it ranks; RGB-PSNR
-    is measured at scale 1 too."""
+    """The metric that decides which weights are best. `lpips` needs AlexNet's weights and is measured only if it ranks;
+    RGB-PSNR is also measured at scale 1."""
     lpips_range: Literal["standard", "unit_range"] = "standard"
-    """`standard`: LPIPS sees images scaled to [−1, 1], as it is defined; `unit_range`: images in [0, 1], a slip that
-    some published figures were made with."""
+    """`standard`: LPIPS gets images in [−1, 1], as defined; `unit_range`: images in [0, 1], a mistake behind some
+    published figures."""
     lpips_weights: Path | None = None
-    """File with torchvision's `features.N.*` of AlexNet; null: torchvision's own, looked for in `checkpoints/` and in
-    torch's cache, else downloaded."""
+    """File with torchvision's `features.N.*` of AlexNet; null: torchvision's own file, in `checkpoints/` or torch's
+    cache, else downloaded."""
 
     @property
     def ranking(self) -> str:
-        """What a ranking's scores are; those of another kind cannot be compared with them."""
+        """Name of the ranking score; scores of another name cannot be compared with it."""
         return f"{self.rank_by} {self.lpips_range}" if self.rank_by == "lpips" else self.rank_by
 
 
@@ -58,14 +58,14 @@ class Score:
 
     restored: dict[str, float]
     before: dict[str, float]
-    """Of what the network started from: the image upscaled by bicubic, at scale 1 its input."""
+    """Scores of the image upscaled by bicubic, at scale 1 of the input."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores by (set, compression), and the first image of each for a look: [before, restored, hr], uint8.
+    """Scores by (set, compression), and the first image of each as [before, restored, hr], uint8.
 
-    `before_name`: what the first of them is, `bicubic` or `input`.
+    `before_name`: `bicubic` or `input`, the name of `before`.
     """
 
     scores: dict[Key, Score]
@@ -73,13 +73,13 @@ class Validation:
     before_name: str
 
     def rank(self, metric: str) -> float:
-        """The mean of a metric over sets and compressions, turned so that higher is better."""
+        """The mean of a metric over sets and compressions, negated if lower is better."""
         mean = sum(score.restored[metric] for score in self.scores.values()) / len(self.scores)
         return -mean if metric == "lpips" else mean
 
 
 class Validator:
-    """Scores a generator on the validation sets; the images are shared out to the processes.
+    """Scores a generator on the validation sets; each process scores a share of the images.
 
     Raises (at construction, from file headers alone): ImageError, EvaluationSetError, and LossWeightsError where
     LPIPS is asked for and cannot be had.
@@ -100,13 +100,13 @@ class Validator:
         self._before_scores: dict[EvaluationItem, list[float]] = {}
 
     def check(self, build: Callable[[], Generator]) -> None:
-        """Read every image to its end, and score the small ones as a validation would.
+        """Read every image completely, and score the small ones as a validation would.
 
         Args:
-            build: makes a network such as will be validated; only called where there are small images.
+            build: makes a network like the one to validate; called only if there are small images.
 
         Raises:
-            UserError: an image that is damaged, or too small for the scale, codec, network or metric, by name.
+            UserError: an image is damaged, or too small for the scale, codec, network or metric; names it.
         """
         sides: dict[Path, int] = {}
         generator: Generator | None = None
@@ -123,10 +123,10 @@ class Validator:
                     raise UserError(f"{item.hr_path}: too small to be validated ({one_line(error)[:200]})") from None
 
     def __call__(self, generator: Generator) -> Validation:
-        """Scores of `generator` (left in the mode it was in); the same on every process.
+        """Scores of `generator`, whose training mode is restored; the same on every process.
 
         Raises:
-            UserError: an image that has become unreadable, by name; on every process.
+            UserError: on every process, if an image has become unreadable; names it.
         """
         training = generator.training
         generator.eval()
@@ -142,7 +142,7 @@ class Validator:
         return Validation(scores, pictures, "bicubic" if self.scale > 1 else "input")
 
     def means(self, measure: Callable[[EvaluationPair], list[float]]) -> dict[Key, list[float]]:
-        """What `measure` finds of each image, in the mean of each set and compression; the same on every process."""
+        """Means of `measure` over the images of each set and compression; the same on every process."""
         return self._means(lambda item: measure(load(item, self.scale)))
 
     def _means(self, measure: Callable[[EvaluationItem], list[float]]) -> dict[Key, list[float]]:
@@ -160,7 +160,7 @@ class Validator:
         return {key: np.mean(rows, axis=0).tolist() for key, rows in grouped.items()}
 
     def _score(self, generator: Generator, item: EvaluationItem, pictures: dict) -> list[float]:
-        """The metrics of the restored image, then those of what it was before; errors name the file."""
+        """The metrics of the restored image, then those of the image before; errors name the file."""
         try:
             return self._measured(generator, item, pictures)
         except UserError as error:
@@ -182,7 +182,7 @@ class Validator:
         convention = "grey" if item.grey else self.convention
         arguments = image, hr, self.scale if self.scale > 1 else 0, convention
         measured = {"psnr_y": lambda: psnr_y(*arguments), "ssim_y": lambda: ssim_y(*arguments)}
-        # Neither shaves a border, as quality enhancement is measured.
+        # Without a border, as is usual in quality enhancement.
         measured |= {"psnr_rgb": lambda: psnr_rgb(image, hr), "lpips": lambda: self.lpips(image, hr)}
         return [measured[metric]() for metric in self.metrics]
 

@@ -1,4 +1,4 @@
-"""Compressions by name: `jpeg10`, `webp30`, `hevc37`, `avif50`, `none`, and what can be made of them.
+"""Compressions by name: `jpeg10`, `webp30`, `hevc37`, `avif50`, `none`, and chains of these.
 
 A spec is one of
 
@@ -30,7 +30,8 @@ import numpy as np
 from data.codecs.avif import Avif
 from data.codecs.base import Codec, CodecError, QualityCodec, Range
 from data.codecs.chain import Chain, parse_step
-from data.codecs.hevc import Hevc, Hm
+from data.codecs.hevc import Hevc
+from data.codecs.hm import Hm
 from data.codecs.jpeg import Jpeg
 from data.codecs.nothing import Nothing
 from data.codecs.webp import Webp
@@ -41,7 +42,7 @@ _CODECS: dict[str, type[QualityCodec]] = {codec.name: codec for codec in (Jpeg, 
 
 
 def encode(image: np.ndarray, spec: str) -> bytes:
-    """Compress uint8 HWC RGB to the bytes of a whole file or stream; of a chain, those of its last codec.
+    """Compress uint8 HWC RGB to the bytes of a file or stream; a chain returns those of its last codec.
 
     Raises CodecError, as do `decode` and `compress`: see `Codec.encode`.
     """
@@ -49,17 +50,17 @@ def encode(image: np.ndarray, spec: str) -> bytes:
 
 
 def decode(data: bytes, spec: str) -> np.ndarray:
-    """Return the uint8 HWC RGB image that `encode` made `data` of, as it looks after the compression."""
+    """Decode the result of `encode` to a uint8 HWC RGB image."""
     return parse(spec).decode(data)
 
 
 def compress(image: np.ndarray, spec: str) -> np.ndarray:
-    """Return uint8 HWC RGB as it looks after the compression, in the same size."""
+    """Encode and decode uint8 HWC RGB; the size does not change."""
     return parse(spec).compress(image)
 
 
 def parse(spec: str) -> Codec:
-    """Return the codec of a spec (the grammar stands at the top of this file). Raises CodecError."""
+    """Return the codec of a spec (see the top of this file). Raises CodecError."""
     if not isinstance(spec, str):
         raise _mistake(spec, "not a text")
     codecs = []

@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
-from data.codecs.base import CodecError, QualityCodec, decode_still
-from data.codecs.opencv import check_side
+from data.codecs.base import CodecError, StillCodec
 
 
 @dataclass(frozen=True)
-class Avif(QualityCodec):
+class Avif(StillCodec):
     name, lowest, highest = "avif", 0, 100
     title = "AVIF quality"
+    pillow_format, longest_side = "AVIF", 65535
 
     def encoder(self) -> str:
         return f"4:2:0, speed 6 (Pillow {pillow_version})"
@@ -24,14 +24,10 @@ class Avif(QualityCodec):
     def _encode(self, image: np.ndarray) -> bytes:
         if not features.check("avif"):
             raise CodecError(f"{self}: this Pillow has no AVIF: pip install 'pillow>=11.3'")
-        check_side(self, image, 65535)
         file = io.BytesIO()
         try:
-            # Pillow's defaults, written out: another version's defaults would be another compression.
+            # Pillow's defaults, written out: another version may have others.
             Image.fromarray(image).save(file, "AVIF", quality=self.quality, subsampling="4:2:0", speed=6, max_threads=1)
         except (OSError, ValueError, RuntimeError) as error:
             raise CodecError(f"{self}: Pillow cannot encode this image ({error})") from None
         return file.getvalue()
-
-    def decode(self, data: bytes) -> np.ndarray:
-        return decode_still(self, data, "AVIF")

@@ -1,4 +1,4 @@
-"""What every codec is: an immutable description that turns an image into real bytes and back."""
+"""The base classes of codecs: immutable descriptions that convert an image to real bytes and back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from utils.images import ImageError, decode_image
 
 
 class CodecError(UserError):
-    """A compression, an image or data that a codec cannot take: one line with what, why and what to do."""
+    """A compression does not exist, or an image or data do not fit a codec."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Qualities from `low` to `high`, both included, to draw from in training."""
+    """Qualities from `low` to `high` inclusive, from which training draws."""
 
     low: int
     high: int
@@ -42,11 +42,11 @@ class Codec(ABC):
 
     @property
     def keeps_size(self) -> bool:
-        """Whether the picture has the size of the image; else `original_of` has the picture's."""
+        """Whether the result has the size of the image; if not, `original_of` has the size of the result."""
         return True
 
     def draw(self, rng: np.random.Generator) -> Codec:
-        """Return a codec of one quality: this one, with nothing taken from `rng`, if it has no range."""
+        """Return a codec of one quality; if it has no range, the codec itself, without a draw from `rng`."""
         return self
 
     def original_of(self, image: np.ndarray) -> np.ndarray:
@@ -54,15 +54,15 @@ class Codec(ABC):
         return image
 
     def of_grey(self) -> Codec:
-        """Return the codec for images whose channels are equal: with one component, if the format has that."""
+        """Return the codec for images with equal channels: with one component, if the format supports it."""
         return self
 
     @abstractmethod
     def describe(self) -> str:
-        """Return what makes the bytes, for a record: encoder, version, settings."""
+        """Return encoder, version and settings, which determine the bytes."""
 
     def encode(self, image: np.ndarray) -> bytes:
-        """Return the compressed image as a whole file or stream of its format.
+        """Return the compressed image as a complete file or stream of its format.
 
         Raises CodecError if the image is not uint8 HWC RGB or too large for the format, if the codec is a
         range, or if the encoder is not installed.
@@ -71,20 +71,20 @@ class Codec(ABC):
 
     @abstractmethod
     def decode(self, data: bytes) -> np.ndarray:
-        """Return the image of `encode`'s bytes, in its size. Raises CodecError on other or damaged bytes."""
+        """Return the image of bytes from `encode`. Raises CodecError on other or damaged bytes."""
 
     def compress(self, image: np.ndarray) -> np.ndarray:
-        """Return `decode(encode(image))`. Raises CodecError as they do."""
+        """Return `decode(encode(image))`, with the same errors."""
         return self.roundtrip(image)[0]
 
     def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
-        """Return `compress(image)` and the bytes it was decoded from; none where nothing was encoded."""
+        """Return `compress(image)` and the bytes it was decoded from; no bytes without a compression."""
         data = self.encode(image)
         return self.decode(data), data
 
     @abstractmethod
     def _encode(self, image: np.ndarray) -> bytes:
-        """`encode` of an image that is checked."""
+        """Encode an image that `_checked` has accepted."""
 
     def _checked(self, image: np.ndarray) -> np.ndarray:
         if self.is_range:
@@ -98,7 +98,7 @@ class Codec(ABC):
 
 @dataclass(frozen=True)
 class QualityCodec(Codec):
-    """A codec with a quality, or a range of them, between `lowest` and `highest`; `title` is what people call it."""
+    """A codec with a quality, or a range of qualities, between `lowest` and `highest`; `title` is for readers."""
 
     quality: int | Range
 
@@ -107,7 +107,7 @@ class QualityCodec(Codec):
     lowest: ClassVar[int]
     highest: ClassVar[int]
     subsamplings: ClassVar[tuple[str, ...]] = ()
-    """Of the chroma, as a spec may name them: `420`, …"""
+    """Subsamplings of the chroma that a spec may name: `420`, …"""
 
     def __post_init__(self) -> None:
         quality = self.quality
@@ -122,7 +122,7 @@ class QualityCodec(Codec):
 
     @property
     def one_quality(self) -> int:
-        """The quality of a codec that has one, as every one that encodes has: see `draw`."""
+        """The quality of a codec without a range; see `draw`."""
         assert isinstance(self.quality, int)
         return self.quality
 
@@ -133,7 +133,7 @@ class QualityCodec(Codec):
 
     @abstractmethod
     def encoder(self) -> str:
-        """Return settings, encoder and version: what `describe` says beside the quality."""
+        """Return settings, encoder and version, the part of `describe` after the quality."""
 
     def describe(self) -> str:
         return f"{self.title} {self.quality}, {self.encoder()}"
@@ -148,8 +148,25 @@ class QualityCodec(Codec):
         return replace(self, quality=int(rng.integers(self.quality.low, self.quality.high, endpoint=True)))
 
 
+class StillCodec(QualityCodec):
+    """A codec whose bytes are an image file that Pillow reads."""
+
+    pillow_format: ClassVar[str]
+    longest_side: ClassVar[int]
+    """Pixels of the longest side that the format allows."""
+
+    def decode(self, data: bytes) -> np.ndarray:
+        return decode_still(self, data, self.pillow_format)
+
+    def _checked(self, image: np.ndarray) -> np.ndarray:
+        image = super()._checked(image)
+        if max(image.shape[:2]) > (most := self.longest_side):
+            raise CodecError(f"{self}: {image.shape[1]}x{image.shape[0]} pixels, the format ends at {most} a side")
+        return image
+
+
 def decode_still(codec: Codec, data: bytes, format: str) -> np.ndarray:
-    """Decode a whole image file of Pillow's `format`. Raises CodecError."""
+    """Decode an image file of Pillow's `format`. Raises CodecError."""
     try:
         return decode_image(data, f"{codec} data", (format,))
     except ImageError as error:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from data.codecs.base import Codec, decode_still
-from data.codecs.opencv import OpenCvCodec, check_side, opencv_encode
+from data.codecs.base import Codec
+from data.codecs.opencv import OpenCvCodec, opencv_encode
 
 _SAMPLING_FACTORS = {
     "420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
@@ -19,13 +19,14 @@ _SAMPLING_FACTORS = {
 
 @dataclass(frozen=True)
 class Jpeg(OpenCvCodec):
-    """`subsampling`: of the chroma, as the standard writes it without its colons; 400 is one component, Y."""
+    """JPEG; `subsampling` of the chroma as in the standard, without colons; 400 has one component, Y."""
 
     subsampling: str = "420"
 
     name, lowest, highest = "jpeg", 1, 100
     subsamplings = ("400", *_SAMPLING_FACTORS)
     title = "JPEG quality"
+    pillow_format, longest_side = "JPEG", 65500
 
     def __str__(self) -> str:
         return super().__str__() + (f":{self.subsampling}" if self.subsampling != "420" else "")
@@ -37,12 +38,8 @@ class Jpeg(OpenCvCodec):
         return f"{':'.join(self.subsampling)}, baseline (OpenCV {cv2.__version__})"
 
     def _encode(self, image: np.ndarray) -> bytes:
-        check_side(self, image, 65500)
         if self.subsampling == "400":
-            # OpenCV makes Y of colours by JPEG's own weights; a grey image stays as it is.
+            # OpenCV computes Y with the weights of JPEG; a grey image does not change.
             return opencv_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality], cv2.COLOR_RGB2GRAY)
         sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING_FACTORS[self.subsampling]]
         return opencv_encode(self, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.one_quality, *sampling])
-
-    def decode(self, data: bytes) -> np.ndarray:
-        return decode_still(self, data, "JPEG")

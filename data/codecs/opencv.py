@@ -1,17 +1,17 @@
-"""What codecs share that encode with OpenCV."""
+"""Encoding with OpenCV, for several codecs."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from data.codecs.base import Codec, CodecError, QualityCodec
+from data.codecs.base import Codec, CodecError, StillCodec
 
 
-class OpenCvCodec(QualityCodec):
-    """Encoded by OpenCV, decoded by Pillow, which gives the same pixels and refuses damage.
+class OpenCvCodec(StillCodec):
+    """A codec that encodes with OpenCV and decodes with Pillow, which returns the same pixels and refuses damage.
 
-    Bytes made a moment ago are not damaged: `roundtrip` stays within OpenCV, which is faster.
+    `roundtrip` decodes with OpenCV, which is faster: bytes that were just encoded are not damaged.
     """
 
     def roundtrip(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
@@ -19,12 +19,6 @@ class OpenCvCodec(QualityCodec):
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None
         return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), data
-
-
-def check_side(codec: Codec, image: np.ndarray, longest: int) -> None:
-    """Raise CodecError if a side of `image` is longer than the format allows."""
-    if max(image.shape[:2]) > longest:
-        raise CodecError(f"{codec}: {image.shape[1]}x{image.shape[0]} pixels, the format ends at {longest} a side")
 
 
 def opencv_encode(

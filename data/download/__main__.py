@@ -1,8 +1,8 @@
-"""`python -m data.download NAME`: put a data set's images onto the disk, where the option files expect them.
+"""`python -m data.download NAME`: download the images of a data set to the folder that the options files use.
 
-Everything arrives under another name and is renamed when it is complete, so an interrupted run leaves nothing
-that looks like a data set, and the next run goes on from where it stopped. Archives and partial files stand
-in ROOT/downloads; an archive that somebody has put there is used instead of a download.
+Files get their final names when they are complete, so that an interrupted run leaves nothing that looks like a data
+set, and the next run continues. Archives and partial files are in ROOT/downloads; an archive that is already there is
+used instead of a download.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def main(argv: list[str]) -> int:
         else:
             with locked(lock, wait=False):
                 fetch_archives(ARCHIVES[args.name], args.root, base, args.keep_archive)
-    except BrokenPipeError:  # `run` knows what to do
+    except BrokenPipeError:  # handled by `run`
         raise
-    except OSError as error:  # a full disk, a folder that may not be written
+    except OSError as error:  # a full disk, a folder without write permission
         raise UserError(f"{error.filename or args.root}: {error.strerror or error}") from None
     return 0
 

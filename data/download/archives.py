@@ -1,9 +1,9 @@
-"""Folders of images out of a zip or tar archive that nobody has vouched for.
+"""Folders of images from an untrusted zip or tar archive.
 
-An archive is refused as a whole if any member has an absolute name, climbs (`..`), is a link or a device, or
-if it unpacks to more than images can (`MAX_EXPANSION`). What is wanted is copied, under its plain file name,
-into a temporary folder beside the target; that folder gets the target's name only when every image is there.
-Reading to the end of each member checks the zip's CRC (of a .tgz: gzip's, over all of it).
+An archive is refused if any member has an absolute name, contains `..`, is a link or a device, or if the archive
+expands more than images can (`MAX_EXPANSION`). The wanted images are copied, under their plain file names, into a
+temporary folder beside the target, which is renamed to the target when all images are there. Reading each member to its
+end checks the CRC of a zip (or that of gzip over a .tgz).
 """
 
 import gzip
@@ -29,12 +29,12 @@ from tqdm import tqdm
 from utils.errors import UserError
 from utils.images import ImageError, image_size
 
-MAX_EXPANSION = 20  # times the archive's size; PNG and JPEG files hardly compress at all
-SLACK = 1 << 24  # bytes above that: small archives are mostly headers and padding
+MAX_EXPANSION = 20  # as a multiple of the archive's size; PNG and JPEG files hardly compress
+SLACK = 1 << 24  # additional bytes: small archives are mostly headers and padding
 CHUNK = 1 << 18
 
 _IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ()-]{0,120}\.(png|jpe?g|bmp|ppm)", re.IGNORECASE)
-# What the standard library raises on damaged archives. RuntimeError: encrypted, or nested too deep.
+# Errors of the standard library for damaged archives. RuntimeError: encrypted, or nested too deeply.
 _UNREADABLE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError,
     RuntimeError, ValueError, LookupError, OverflowError,
@@ -42,45 +42,45 @@ _UNREADABLE = (
 
 
 class ArchiveError(UserError):
-    """An archive that is refused, or does not hold what it should: one line with its name and the reason."""
+    """An archive is refused, or lacks the expected images."""
 
 
 class DamagedArchiveError(ArchiveError):
-    """An archive that cannot be read to its end: another copy of it may be sound."""
+    """An archive cannot be read to its end; another copy may be intact."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder of images inside an archive, and where it goes."""
+    """A folder of images inside an archive, and its target on disk."""
 
     inside: str  # the last parts of its path in the archive, such as "Set5/HR"; "*": any folder
     target: Path  # must not exist, or be an empty folder
-    count: int  # images that it must hold
+    count: int  # expected number of images
 
 
 @dataclass(frozen=True)
 class _Member:
     name: str
     kind: str  # "file", "folder" or "other"
-    size: int  # bytes, as the archive says
-    open: Callable[[], IO[bytes] | None]  # None of what is no file
+    size: int  # bytes, according to the archive
+    open: Callable[[], IO[bytes] | None]  # None unless it is a file
 
 
 def unpack(archive: Path, folders: Sequence[ImageFolder]) -> None:
-    """Unpack folders of images (.zip, .tgz, .tar.gz or .tar): each comes into place complete, or not at all.
+    """Unpack folders of images (.zip, .tgz, .tar.gz or .tar); each appears complete, or not at all.
 
     Raises:
-        DamagedArchiveError: not an archive, cut short, a wrong check sum, encrypted.
-        ArchiveError: a refused member (see the module), a wrong number of images, a file that is no image.
+        DamagedArchiveError: not an archive, truncated, a wrong checksum, encrypted.
+        ArchiveError: a refused member (see the module), a wrong number of images, a file that is not an image.
         OSError: the disk refuses to be written.
     """
     temporary = {}
     for folder in folders:
-        target = folder.target.resolve()  # a link to a folder on a larger disk: work on that disk
+        target = folder.target.resolve()  # follow a link to a folder on another disk, and work there
         temporary[folder] = target.with_name(f".{target.name}.unpacking")
     try:
         for path in temporary.values():
-            shutil.rmtree(path, ignore_errors=True)  # of a run that was killed
+            shutil.rmtree(path, ignore_errors=True)  # left by a killed run
             path.mkdir(parents=True)
         _copy_images(archive, temporary)
         for folder, path in temporary.items():
@@ -93,7 +93,7 @@ def unpack(archive: Path, folders: Sequence[ImageFolder]) -> None:
 
 
 def count_images(archive: Path, inside: str) -> int:
-    """How many images an archive holds in its folder `inside`; its members are checked as `unpack` does.
+    """Number of images in the folder `inside` of an archive; members are checked as by `unpack`.
 
     Raises:
         ArchiveError: as `unpack`.
@@ -120,7 +120,7 @@ def _copy_images(archive: Path, temporary: dict[ImageFolder, Path]) -> None:
 
 
 def _members(archive: Path) -> tuple[int, Generator[_Member, None, None]]:
-    """What the archive may unpack to, in bytes, and what is in it."""
+    """The largest unpacked size in bytes, and the members of the archive."""
     limit = SLACK + MAX_EXPANSION * archive.stat().st_size
     return limit, _zip_members(archive) if archive.suffix.lower() == ".zip" else _tar_members(archive, limit)
 
@@ -192,7 +192,7 @@ def _zip_members(archive: Path) -> Generator[_Member, None, None]:
     with _reading(archive), zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             kinds = {0: "file", stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
-            kind = kinds.get(stat.S_IFMT(info.external_attr >> 16), "other")  # 0: made without Unix file modes
+            kind = kinds.get(stat.S_IFMT(info.external_attr >> 16), "other")  # 0: the archive has no Unix file modes
             kind = "folder" if info.is_dir() and kind == "file" else kind
             yield _Member(info.filename, kind, info.file_size, partial(opened.open, info))
 
@@ -201,17 +201,17 @@ def _tar_members(archive: Path, limit: int) -> Generator[_Member, None, None]:
     zipped = archive.suffix.lower() in (".tgz", ".gz")
     with _reading(archive), archive.open("rb") as raw:
         stream = _Limited(gzip.GzipFile(fileobj=raw) if zipped else raw, limit)
-        # A stream is read and nothing else.
+        # Members are read in order; nothing is read twice.
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", bufsize=CHUNK) as opened:
             for info in opened:
                 kind = "file" if info.isreg() else "folder" if info.isdir() else "other"
                 yield _Member(info.name, kind, info.size, partial(opened.extractfile, info))
-        while stream.read(CHUNK):  # to the end, where gzip's check sum stands
+        while stream.read(CHUNK):  # to the end, where gzip's checksum is
             pass
 
 
 class _Limited:
-    """Stops a tar whose headers alone (long names) would fill the memory."""
+    """Limits a tar whose headers (long names) would fill the memory."""
 
     def __init__(self, file: io.BufferedIOBase, limit: int):
         self.file, self.left = file, limit + SLACK

@@ -1,11 +1,11 @@
-"""The data sets that `python -m data.download` gets: addresses, sizes, checksums, and where their images go."""
+"""The data sets of `python -m data.download`: addresses, sizes, checksums and target folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
 
-# Heavy imports (images, HTTP) stand inside the functions: `quickstart` run twice should cost nothing.
+# Heavy imports (images, HTTP) are inside the functions, so that a second `quickstart` costs nothing.
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Archive:
     base: str
     file: str
     folders: tuple[tuple[str, str, int], ...]
-    sha256: str | None = None  # where a digest is published
-    most: int = 10**10  # bytes that it may have: at least twice what it has
+    sha256: str | None = None  # if a digest is published
+    most: int = 10**10  # largest size in bytes, at least twice the true size
 
 
-DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"  # the authors'; digests as TensorFlow Datasets lists them
+DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"  # the authors' archives; digests from TensorFlow Datasets
 ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "div2k": (
         Archive(
@@ -54,8 +54,8 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
     ),
 }
 
-# The public sets of JPEG artefact removal. No digest of theirs is published, and these addresses were not tried when
-# this was written: they are those that the papers' own pages and programs name.
+# The public sets of JPEG artefact removal, at the addresses named by the papers' pages and programs. No digests are
+# published, and these addresses have not been tried.
 FBCNN = "https://github.com/jiaxi-jiang/FBCNN/archive/refs/heads/"  # FBCNN's authors keep both sets in their repository
 ARCHIVES |= {
     "live1": (Archive(FBCNN, "main.zip", (("testsets/LIVE1_color", "LIVE1", 29),)),),
@@ -95,7 +95,7 @@ Manga109 may not be handed on; its authors give it to researchers who ask:
 
 
 def name_of(folder: Path) -> str | None:
-    """The NAME whose download makes this folder, as the end of its path says; None for folders of the user's own."""
+    """The NAME whose download creates this folder, by the end of its path; None for other folders."""
     places: dict[str, str] = {}
     for name, archives in ARCHIVES.items():
         places |= {place: name for a in archives for _, place, _ in a.folders if place not in places}
@@ -111,7 +111,7 @@ def name_of(folder: Path) -> str | None:
 
 
 def write_quickstart(root: Path) -> None:
-    """Write the photographs that scikit-image's wheel brings along as PNG: no network needed.
+    """Write the photographs in scikit-image's wheel as PNG, without a network.
 
     Raises UserError if this version of scikit-image lacks one of them.
     """
@@ -136,7 +136,7 @@ def write_quickstart(root: Path) -> None:
 
 
 def find_manga109(root: Path) -> int:
-    """Return 0 if the 109 pages are there; else say where they are to be had and return 1."""
+    """Return 0 if the 109 pages exist; otherwise print their source and return 1."""
     folder = root / "Manga109"
     if _is_there(folder, 109):
         return 0
@@ -169,11 +169,11 @@ def fetch_kodak(root: Path, base: str) -> None:
 
 
 def fetch_archives(wanted: tuple[Archive, ...], root: Path, base: str | None, keep: bool) -> None:
-    """Download and unpack the archives whose images are not there yet; a failure does not stop the others.
+    """Download and unpack the archives whose images are missing; a failure does not stop the others.
 
     Args:
-        base: address of a folder that holds the archives, in place of the published one. Digests are not
-            compared then, since a mirror may have packed the images anew.
+        base: address of a folder with the archives, instead of the published one. Digests are then not compared, as a
+            mirror may have packed the images again.
         keep: leave the archives in ROOT/downloads.
 
     Raises UserError: all failures, on one line.
@@ -213,7 +213,7 @@ def _fetch_archive(archive: Archive, root: Path, base: str | None, keep: bool) -
     try:
         unpack(file, missing)
     except ArchiveError as error:
-        if found or not isinstance(error, DamagedArchiveError):  # not ours to delete, or no use in another copy
+        if found or not isinstance(error, DamagedArchiveError):  # placed by the user, or another copy would not help
             raise UserError(f"{error}: it is kept; delete it before another try") from None
         file.unlink()
         raise UserError(f"{error}: deleted, run again to download it anew") from None
@@ -224,7 +224,7 @@ def _fetch_archive(archive: Archive, root: Path, base: str | None, keep: bool) -
 
 
 def _is_there(folder: Path, count: int) -> bool:
-    """Whether a folder holds its images. Raises UserError if it holds anything else."""
+    """Whether a folder has all its images. Raises UserError if it has anything else."""
     from utils.images import SUFFIXES
 
     entries = list(folder.iterdir()) if folder.exists() else []

@@ -1,4 +1,4 @@
-"""What a compressed file tells of the image that it holds, beside its pixels."""
+"""Information in a compressed file besides its pixels: quantisation steps and cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data.jpeg_files.quantisation import Steps, steps_in_file
 
 @dataclass(frozen=True)
 class CompressedFile:
-    """The bytes of a file, read for what they tell when it is asked for; no bytes: nothing is known."""
+    """The bytes of a compressed file, parsed on demand; without bytes nothing is known."""
 
     data: bytes = b""
 
@@ -23,7 +23,7 @@ class CompressedFile:
         return steps_in_file(self.data)
 
     def cell_of(self, pixels: np.ndarray) -> JpegCell | None:
-        """The images that a JPEG can have been made from; None for others, and where `pixels` are not all of it.
+        """The images that a JPEG may have been encoded from; None for other files, or if `pixels` is a part of it.
 
         Args:
             pixels: uint8 h×w×3 RGB as decoded from the file, in the file's orientation.

@@ -1,11 +1,11 @@
-"""What a JPEG file says of its original: every DCT coefficient of it lies within half a step of the decoded one.
+"""Quantisation cell of a JPEG file: each DCT coefficient of the original is within half a step of the decoded one.
 
 The images that agree with a file form a convex set, a box in the space of DCT coefficients (the quantisation
-constraint set of Zakhor, IEEE TCSVT 1992). Projecting a restored image onto it never takes it farther from the
-original, whatever made it: measured on Y, Cb and Cr, and as far as the encoder rounded to the nearest step. Encoders
-that drop coefficients on purpose (trellis quantisation) leave originals outside; the projection then keeps the
-restored image closer to the file than need be, never farther from it. Blocks that reach beyond the image's border take
-the border's samples for those out there; for them the projection is near, not exact.
+constraint set of Zakhor, IEEE TCSVT 1992). Projection onto it never increases the distance of a restored image from the
+original, measured on Y, Cb and Cr, if the encoder rounded to the nearest step. Encoders that drop coefficients on
+purpose (trellis quantisation) leave originals outside the box; the projection then moves the restored image closer to
+the file than necessary, never away from it. Blocks that extend beyond the image repeat the samples of its border; for
+these the projection is approximate.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from scipy.fft import dctn, idctn
 
 MCU = 16
-"""Rows and columns of an image are projected independently in squares of this side: the largest block of samples that
-a JPEG of 4:4:4, 4:2:2, 4:4:0 or 4:2:0 codes together."""
+"""Side of the squares that are projected independently: the largest block of samples that a JPEG of 4:4:4, 4:2:2, 4:4:0
+or 4:2:0 codes together."""
 
 # JFIF's full-range BT.601.
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
@@ -38,7 +38,7 @@ class _Plane:
 
 @dataclass(frozen=True)
 class JpegCell:
-    """The images that one JPEG file could have been made from, in the orientation of the file.
+    """The images that one JPEG file may have been encoded from, in the orientation of the file.
 
     Attributes:
         height, width: of the image in pixels.
@@ -54,15 +54,15 @@ class JpegCell:
 
         Args:
             image: float32 h×w×3, RGB on 0–255: all rows of the file's image, or a band of them.
-            top: row of the file's image that the band begins at, a multiple of `MCU`; its height is one too, unless it
-                reaches the image's last row.
-            width: of the cell, as a share of the quantisation step: 1 is what is known, less keeps closer to the file.
+            top: first row of the band in the file's image, a multiple of `MCU`; so is its height, unless the band
+                ends with the last row of the image.
+            width: width of the cell as a share of the quantisation step: 1 is exact, less stays closer to the file.
 
         Returns:
             float32 of the same shape; not clipped.
 
         Raises:
-            ValueError: a band that does not fit.
+            ValueError: the band does not fit.
         """
         rows, columns = image.shape[:2]
         if columns != self.width or top % MCU or top + rows > self.height:
@@ -85,7 +85,7 @@ def read_cell(data: bytes) -> JpegCell | None:
         return None
     import jpeglib  # loads a shared library
 
-    # The library reads files by name.
+    # The library opens files by name only.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.jpg"
         path.write_bytes(data)
@@ -109,14 +109,14 @@ def read_cell(data: bytes) -> JpegCell | None:
 
 
 def _correction(samples: np.ndarray, plane: _Plane, top: int, width: float) -> np.ndarray:
-    """What is added to a component at full size (its sides multiples of `MCU`) to bring it into the cell."""
+    """The change that moves a component at full size (its sides multiples of `MCU`) into the cell."""
     down, across = plane.down, plane.across
     height, columns = samples.shape[0] // down, samples.shape[1] // across
-    # The encoder codes the mean of the samples that share a chroma sample; adding to each of them alike moves it least.
+    # The encoder codes the mean of the samples that share a chroma sample: an equal change of all is the smallest.
     means = samples.reshape(height, down, columns, across).mean((1, 3))
     first = top // down // 8
     levels = plane.levels[first : first + height // 8, : columns // 8]
-    # Blocks that an encoder pads a file with are not there: nothing is known of what the image is padded with here.
+    # Blocks beyond those of the file are padding, about which nothing is known.
     blocks_down, blocks_across = levels.shape[:2]
     coded = means[: blocks_down * 8, : blocks_across * 8]
     spectrum = dctn(coded.reshape(blocks_down, 8, blocks_across, 8), axes=(1, 3), norm="ortho", overwrite_x=False)

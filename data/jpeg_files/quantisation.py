@@ -1,4 +1,4 @@
-"""How coarsely a JPEG was quantised: known from its header, exactly and at no cost."""
+"""Quantisation steps of a JPEG, read from its header."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ UNKNOWN: Steps = (0.0, 0.0)
 
 
 def steps_in_file(data: bytes) -> Steps:
-    """Return the mean steps that the header of a JPEG file names, `UNKNOWN` for any other data.
+    """Return the mean steps in the header of a JPEG file, `UNKNOWN` for other data.
 
-    A grey file has one table: its steps stand for both.
+    A grey file has one table, which is used for both.
     """
     try:
         with without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
@@ -36,7 +36,7 @@ def steps_in_file(data: bytes) -> Steps:
 
 @lru_cache(maxsize=1024)
 def steps_of(codec: Codec) -> Steps:
-    """Return the mean steps of what `codec` (one quality, no range) encodes last; `UNKNOWN` if that is no JPEG."""
+    """Return the mean steps of the last encoder of `codec` (without ranges); `UNKNOWN` if it is not JPEG."""
     if isinstance(codec, Chain):
         return steps_of(codec.last)
     if not isinstance(codec, Jpeg):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = ("png", "pdf")
 Draw = Callable[[argparse.Namespace], "dict[str, Figure]"]
-"""Figures by the name of their files."""
+"""Figures by file name."""
 
 
 def main(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""The page of `crops`: the whole image with a box at the left, the part of it in every version at the right."""
+"""The page of `crops`: on the left the image with a box, on the right the content of the box in every version."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARK = "#D55E00"
-_CELL = 210  # pixels that the longer side of a part has at least, enlarged by a whole factor
+_CELL = 210  # least pixels of the longer side of a crop, after enlargement by an integer factor
 _GAP, _LINE = 10, 22  # pixels
 _LETTER = 12  # pixels of width, bold
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One version of the part: its name, uint8 h×w×3 pixels, a line of figures; `best` in bold."""
+class Panel:
+    """One version of the crop: its name, uint8 h×w×3 pixels, a line of scores; `best` is bold."""
 
     name: str
     part: np.ndarray
@@ -32,12 +32,12 @@ class Cell:
     best: bool = False
 
 
-def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Cell]) -> Figure:
-    """Two rows of cells beside the image. Every pixel of a part becomes the same whole number of pixels.
+def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Panel]) -> Figure:
+    """Two rows of panels beside the image. All crops are enlarged by the same integer factor.
 
     Args:
         hr: uint8 h×w×3.
-        box: the part of it that the cells show.
+        box: the part of it that the panels show.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -52,7 +52,7 @@ def plot_sheet(title: str, hr: np.ndarray, box: Box, cells: list[Cell]) -> Figur
         _LINE * (2 + max(name.count("\n") for name in row)) + _GAP for row in (names[:across], names[across:]) if row
     ]
     tops = [_GAP, _GAP + height + strips[0]]
-    inner = len(strips) * height + sum(strips[:-1])  # as high as the whole image is drawn
+    inner = len(strips) * height + sum(strips[:-1])  # as high as the image
     whole = round(hr.shape[1] * inner / hr.shape[0])
     page = whole + 2 * _GAP + across * pitch, inner + strips[-1] + _GAP
     with styled():

@@ -1,4 +1,4 @@
-"""Parts of restored images side by side: which image, which part, and what is known of it."""
+"""Crops of restored images side by side: the choice of image and crop, and its scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from data.evaluation_sets import EvaluationItem, EvaluationPair, items_of, load
-from evaluation.figures.crop_sheet import Cell, plot_sheet
+from evaluation.figures.crop_sheet import Panel, plot_sheet
 from evaluation.figures.results import read_table
 from evaluation.figures.style import baseline
 from evaluation.options import EvaluationOptions
@@ -31,15 +31,15 @@ _SIDES = 48, 96  # of a box that is chosen here, in HR pixels
 
 
 def draw_crops(options: EvaluationOptions, images: list[str] | None, box: str | None) -> dict[str, Figure]:
-    """A figure per image, by the name of its file.
+    """A figure per image, by file name.
 
     Args:
-        images: `set/image/compression` each; None: of each set the one with the largest gain over the baseline.
-        box: `x,y,w,h` in HR pixels for all of them; None: where models differ most (`telling_box`).
+        images: each as `set/image/compression`; None: from each set the one with the largest gain over the baseline.
+        box: `x,y,w,h` in HR pixels for all images; None: where models differ most (`telling_box`).
 
     Raises:
-        UserError: an image that is not in the evaluation, restored images that are not there, a box that is not in
-            the image, or no scores to choose an image by.
+        UserError: an image is not in the evaluation, restored images are missing, the box is not inside the image, or
+            there are no scores to choose an image by.
     """
     wanted = _parsed_box(box)
     figures = {}
@@ -57,13 +57,13 @@ def draw_crops(options: EvaluationOptions, images: list[str] | None, box: str | 
 
 
 def telling_box(hr: np.ndarray, pictures: dict[str, np.ndarray], reference: str | None) -> Box:
-    """The window where the best model's mean squared error is furthest below the reference's.
+    """The window in which the mean squared error of the best model is furthest below that of the reference.
 
-    A quarter of the image's shorter side, from 48 to 96 pixels. The first such window where several are equal.
+    Its side is a quarter of the image's shorter side, from 48 to 96 pixels. Of equal windows the first is returned.
 
     Args:
         hr, pictures: uint8 h×w×3, the pictures by model.
-        reference: one of them; None, or the only one there is: the worst model in each window stands for it.
+        reference: one of the models; None, or if it is the only one: the worst model of each window.
     """
     height, width = hr.shape[:2]
     low, high = _SIDES
@@ -91,7 +91,7 @@ def _parsed_box(text: str | None) -> Box | None:
 
 
 def _largest_gains(options: EvaluationOptions) -> list[str]:
-    """For each set the image × compression where the best model's gain over the baseline (or the worst) is largest."""
+    """For each set the image × compression with the largest gain of the best model over the baseline (or the worst)."""
     table = read_table(options, "images.csv")
     measure = next((name for name in ("psnr_y", *options.metrics) if name in table), None)
     if measure is None or "image" not in table:
@@ -127,7 +127,7 @@ def _find(options: EvaluationOptions, name: str) -> EvaluationItem:
         raise UserError(f"--image {name}: no set {parts[0]!r} in this evaluation; its sets: {known}")
     items = items_of(dataset, options.scale)
     for item in items:
-        # As typed, or as images.csv has it.
+        # As typed, or as written in images.csv.
         if item.compression == parts[2] and parts[1] in (item.image, csv_cell(item.image)):
             return item
     images, compressions = (list(dict.fromkeys(values)) for values in zip(*((i.image, i.compression) for i in items)))
@@ -139,7 +139,7 @@ def _find(options: EvaluationOptions, name: str) -> EvaluationItem:
 
 
 def _pictures(options: EvaluationOptions, item: EvaluationItem, pair: EvaluationPair) -> dict[str, np.ndarray]:
-    """Restored images by model; models whose weights are not there and that left no picture are passed over."""
+    """Restored images by model, without models whose weights and pictures are missing."""
     pictures = {}
     for model in options.models:
         path = image_path(options, model.name, item)
@@ -168,8 +168,8 @@ def _cells(
     pair: EvaluationPair,
     pictures: dict[str, np.ndarray],
     box: Box,
-) -> list[Cell]:
-    """HR, the compressed image, every model. At scale 1 the baseline is the compressed image and stands once."""
+) -> list[Panel]:
+    """HR, the compressed image, every model. At scale 1 the baseline is the compressed image and is shown once."""
     convention = "grey" if item.grey else options.convention
     scores = {
         name: (
@@ -182,13 +182,13 @@ def _cells(
     reference = _baseline_name(options)
     large = pair.lr.repeat(options.scale, 0).repeat(options.scale, 1)
     rate = "" if pair.bits_per_pixel is None else f"{pair.bits_per_pixel:.2f} bpp"
-    cells = [Cell("HR", box.cut(pair.hr), "Y-PSNR (dB) / SSIM")]
+    cells = [Panel("HR", box.cut(pair.hr), "Y-PSNR (dB) / SSIM")]
     if options.scale > 1 or reference not in pictures:
-        cells.append(Cell(f"LR, {item.compression}", box.cut(large), rate))
+        cells.append(Panel(f"LR, {item.compression}", box.cut(large), rate))
     for name, picture in pictures.items():
         psnr, ssim = scores[name]
         shown = f"{name}, {item.compression}" if options.scale == 1 and name == reference else name
-        cells.append(Cell(shown, box.cut(picture), f"{psnr:.2f} / {ssim:.4f}", best=psnr == best))
+        cells.append(Panel(shown, box.cut(picture), f"{psnr:.2f} / {ssim:.4f}", best=psnr == best))
     return cells
 
 

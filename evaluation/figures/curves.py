@@ -1,4 +1,4 @@
-"""Scores over what a compression costs: a panel per codec, a line per model."""
+"""Scores over quality or bits per pixel: a panel per codec, a line per model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TITLES = {
     "hm": "HEVC by HM",
     "hmfull": "HEVC by HM, full range",
 }
-"""Codecs by their specification without its quality."""
+"""Names of codecs by their specification without the quality."""
 
 
 def plot_curves(
@@ -42,22 +42,22 @@ def plot_curves(
     """A panel per set and codec, a line per model: means over the images. Sets are rows, codecs columns.
 
     Args:
-        average: as `evaluation.tables.averages.averages` gives it, or as `average.csv` reads back; models, sets and
-            compressions that it has no rows of are left out.
+        average: the result of `evaluation.tables.averages.averages`, or the content of `average.csv`; models, sets and
+            compressions without rows are left out.
         measure: a column of it, one of `metrics.measures.MEASURES`.
-        against: the x axis. Qualities are given as codecs count them; QPs run backwards, so that better is right.
+        against: the x axis. Qualities use the scale of their codec; QPs decrease, so that better quality is right.
 
     Returns:
-        None where no model has `measure` at two qualities of any codec.
+        None if no model has `measure` at two qualities of a codec.
     """
-    from matplotlib.figure import Figure  # without pyplot: drawn by Agg, no window, no state shared with anyone
+    from matplotlib.figure import Figure  # not pyplot: Agg needs no window and shares no state
 
     panels = _panels(average, options, measure)
     if not panels:
         return None
     sets = list(dict.fromkeys(dataset for dataset, _ in panels))
     families = list(dict.fromkeys(family for _, family in panels))
-    # Of one codec the sets stand side by side.
+    # With one codec the sets are in columns.
     across = len(families) if len(families) > 1 else min(len(sets), MOST_COLUMNS)
     down = len(sets) if len(families) > 1 else -(-len(sets) // across)
     with styled():

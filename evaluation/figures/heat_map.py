@@ -1,4 +1,4 @@
-"""Where weights help and where they harm: gain over the baseline, models × compressions."""
+"""Gain over the baseline, models × compressions, as colours."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DARK = 0.6
-"""Of the colours' range: numbers in cells beyond it are white."""
+"""Share of the colour range beyond which the numbers in cells are white."""
 
 
 def plot_heat_map(average: pd.DataFrame, options: EvaluationOptions, measure: str = "psnr_y") -> Figure | None:
-    """A panel per set: rows are models (what was trained), columns compressions (what they are tested on).
+    """A panel per set: rows are models, columns the compressions that they are tested on.
 
-    A cell is the gain of a row over the baseline, positive where it is better (LPIPS: where it is lower), coloured on
-    one scale for all panels that has white at 0. Cells without a score are empty; rows and columns
-    without any are left out.
+    A cell shows the gain of a model over the baseline, positive if it is better (lower, for LPIPS). All panels share
+    one colour scale with white at 0. Cells without a score are empty; rows and columns without any score are left out.
 
     Args:
         average: as for `plot_curves`.
         measure: a column of it.
 
     Returns:
-        None where there is no baseline in the options, or no model with a score beside one.
+        None if the options have no baseline, or no model has a score where the baseline has one.
     """
     from matplotlib.figure import Figure
 
@@ -46,7 +45,7 @@ def plot_heat_map(average: pd.DataFrame, options: EvaluationOptions, measure: st
     if not panels:
         return None
     models = _rows(options)
-    # Rows that have no score in any set (not trained yet) would be blank.
+    # Leave out models without a score in any set, such as those not trained yet.
     kept = [row for row in range(len(models)) if any(not np.isnan(gains[row]).all() for _, gains in panels.values())]
     reach = max(float(np.nanmax(np.abs(gains))) for _, gains in panels.values()) or 1.0
     decimals = MEASURES[measure].decimals - 1
@@ -89,7 +88,7 @@ def _rows(options: EvaluationOptions) -> list[str]:
 def _gains(
     average: pd.DataFrame, options: EvaluationOptions, dataset: str, compressions: list[str], measure: str
 ) -> np.ndarray:
-    """Models × compressions; NaN where either score is missing."""
+    """Gains, models × compressions; NaN where a score is missing."""
     reference = baseline(options)
     models = _rows(options)
     if reference is None or measure not in average:

@@ -1,4 +1,4 @@
-"""What an evaluation has left on disk, for figures: tables as they were written."""
+"""Tables that an evaluation wrote, read for figures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read_average(options: EvaluationOptions, measure: str) -> pd.DataFrame:
-    """`average.csv` of an evaluation, with scores by `measure` in it.
+    """`average.csv` of an evaluation that includes `measure`.
 
     Raises:
-        UserError: as `read_table`, or it was not measured.
+        UserError: as `read_table`, or `measure` was not measured.
     """
     from pandas.api.types import is_numeric_dtype
 
@@ -34,7 +34,7 @@ def read_table(options: EvaluationOptions, name: str) -> pd.DataFrame:
     """`average.csv` or `images.csv` of an evaluation.
 
     Raises:
-        UserError: it is not there, or cannot be read as a table of scores.
+        UserError: the file is missing, or is not a table of scores.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes files: one palette, one font, the same bytes each time."""
+"""Style and files of all figures: one palette, one font, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette without its yellow: told apart with any colour vision, and on white paper."""
+"""Okabe and Ito's palette without yellow: distinguishable with any colour vision, and on white paper."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """One more than colours: the eighth model shares a colour, not a marker."""
 BASELINE = {"color": "#7F7F7F", "marker": ".", "linestyle": "--"}
@@ -35,14 +35,14 @@ _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"
 
 
 def styled() -> AbstractContextManager[None]:
-    """The settings that figures are made and saved under; what matplotlib was set to before comes back."""
+    """Apply the style to matplotlib within `with`; the earlier settings are restored."""
     import matplotlib
 
     return matplotlib.rc_context(_RC)
 
 
 def as_files(figure: Figure, suffixes: tuple[str, ...] = ("png", "pdf", "svg")) -> dict[str, bytes]:
-    """A figure as the content of a file by suffix; no dates, so the same figure gives the same bytes."""
+    """The content of a figure's files by suffix; without dates, so that equal figures have equal bytes."""
     files = {}
     with styled():
         for suffix in suffixes:
@@ -53,7 +53,7 @@ def as_files(figure: Figure, suffixes: tuple[str, ...] = ("png", "pdf", "svg")) 
 
 
 def baseline(options: EvaluationOptions) -> ModelOptions | None:
-    """The row that gains are taken over: the first bicubic model (at scale 1 the input itself), if there is one."""
+    """The model that gains refer to: the first bicubic one (at scale 1 the input itself), if there is one."""
     return next((model for model in options.models if _is_baseline(model)), None)
 
 
@@ -71,19 +71,19 @@ def line_styles(options: EvaluationOptions) -> dict[str, dict[str, Any]]:
 
 
 def heading(measure: str) -> str:
-    """A measure as an axis names it, with its unit."""
+    """Axis label of a measure, with its unit."""
     name = MEASURES[measure].heading
     return f"{name} (dB)" if "PSNR" in name else name
 
 
 def open_axes(axes: Axes) -> None:
-    """A light grid, and no frame above and at the right."""
+    """Draw a light grid and remove the upper and right edges of the frame."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def legend_below(figure: Figure, order: list[str]) -> None:
-    """One legend for the lines of all axes, under them, in `order`, in as many columns as the width takes."""
+    """Draw one legend for the lines of all axes below them, in `order`, in as many columns as fit."""
     lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
     names = [name for name in order if name in lines]
     column = 0.6 + 0.08 * max(map(len, names))  # inches: the sample of a line, and a letter

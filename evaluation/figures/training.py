@@ -1,4 +1,4 @@
-"""How trainings went: loss, learning rate and validation scores over the iterations of all stages."""
+"""Curves of trainings: loss, learning rate and validation scores over the iterations of all stages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LINES = len(COLOURS)
-"""Of a single run, so many sets and compressions have a line each; else the mean over them is drawn."""
+"""Most sets and compressions of a single run that have a line each; of more, the mean is drawn."""
 SPREAD = 3
-"""From this ratio of the largest to the smallest loss on their axis is logarithmic."""
+"""Ratio of the largest to the smallest loss from which their axis is logarithmic."""
 _DASHES = ("-", ":", "--", "-.")
 
 
 def plot_training(runs: list[Run]) -> Figure:
-    """Three panels above each other: loss, learning rate, Y-PSNR of the validation.
+    """Three panels, from top to bottom: loss, learning rate, Y-PSNR of the validation.
 
-    Stages follow each other on the x axis, parted by dotted lines; their losses may be different ones, so no line goes
-    from one to the next. Runs are coloured in the order given.
+    Stages are joined on the x axis, separated by dotted lines; as stages may have different losses, their lines are not
+    connected. Runs are coloured in the given order.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
@@ -79,7 +79,7 @@ def _draw(run: Run, colour: str, loss: Axes, rate: Axes, *, alone: bool) -> None
             for axes in loss.figure.axes:
                 axes.axvline(start, color=colour if not alone else "#7F7F7F", linestyle=":", linewidth=1)
     if rate.get_legend_handles_labels()[0]:
-        rate.legend(frameon=False, loc="lower left")  # rates fall: nothing is there
+        rate.legend(frameon=False, loc="lower left")  # this corner is free: rates fall
 
 
 def _places(run: Run) -> list[str]:
@@ -110,7 +110,7 @@ def _mean(run: Run, colour: str, marker: str, axes: Axes) -> None:
 
 
 def _joined(run: Run, of: Callable[[Stage], Points]) -> Points:
-    """The points of all stages, one after the other."""
+    """The points of all stages, joined."""
     points, start = [], 0
     for stage in run.stages:
         points += [(start + iteration, value) for iteration, value in of(stage)]

@@ -1,4 +1,4 @@
-"""What a training has left in its TensorBoard files: losses, learning rates and validation scores by iteration."""
+"""Losses, learning rates and validation scores of a training, read from its TensorBoard files."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ class Stage:
 
     @property
     def length(self) -> int:
-        """Iterations that were logged."""
+        """Number of the last logged iteration."""
         return max(points[-1][0] for points in (self.loss, *self.rates.values(), *self.scores.values()) if points)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its folder's name, its stages in order."""
+    """A run: the name of its folder, and its stages in order."""
 
     name: str
     stages: tuple[Stage, ...]
 
 
 def read_run(folder: Path) -> Run:
-    """A run by its folder, `experiments/<name>`: every stage that has logged something.
+    """Read a run from its folder, `experiments/<name>`: every stage with logged values.
 
-    What a run that was stopped had logged beyond the checkpoint that it went on from is left out, as TensorBoard does.
+    Values that a stopped run logged after the checkpoint it later resumed from are left out, as in TensorBoard.
 
     Raises:
-        UserError: no such folder, no stage in it, or nothing logged yet.
+        UserError: the folder is missing, has no stage, or nothing was logged yet.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder of a run, experiments/<name>")
@@ -57,7 +57,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _order(path: Path) -> list[str]:
-    """The names of the stages as the run's options list them; none where the file is gone."""
+    """Names of the stages in the order of the run's options; none if that file is missing."""
     if not path.is_file():
         return []
     stages = read_with_bases(path)[0].get("stages")
@@ -68,7 +68,7 @@ def _order(path: Path) -> list[str]:
 def _stage(folder: Path) -> Stage | None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    # 0: every point; pictures and the rest are not wanted, but 0 would mean all of them.
+    # 0 keeps every point. Pictures and the rest are not needed, so 1: 0 would keep all of them.
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0, "images": 1, "tensors": 1})
     events.Reload()
     tags = events.Tags()["scalars"]

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 4
 LEAST_SPAN = 0.5
-"""dB of a panel: hundredths shall not look like a leap."""
+"""Smallest range of a panel in dB, so that hundredths do not look large."""
 COLOURS = {"jpeg": "Blues", "webp": "Oranges", "hevc": "Greens", "avif": "Purples"}
-"""One hue per codec, darker for better quality: ten compressions are then two families, not ten colours."""
+"""One hue per codec, darker for better quality: ten compressions then look like two families."""
 OTHERS = "Greys"
 MARKERS = {"jpeg": "o", "webp": "s", "hevc": "^", "avif": "D"}
 
@@ -37,13 +37,13 @@ class StepScore:
 
 
 def draw(scores: list[StepScore], options: EvaluationOptions) -> dict[str, bytes]:
-    """The figure of `plot` as files, by suffix: `png` and `pdf`."""
+    """The figure as the contents of files by suffix: `png` and `pdf`."""
     return as_files(plot(scores, options), ("png", "pdf"))
 
 
 def plot(scores: list[StepScore], options: EvaluationOptions) -> Figure:
     """A column per set and model, x̂ above and ŷ below it, and a line per compression; PSNR over the steps."""
-    from matplotlib.figure import Figure  # without pyplot: drawn by Agg, no window, no state shared with anyone
+    from matplotlib.figure import Figure  # not pyplot: Agg needs no window and shares no state
 
     columns = list(dict.fromkeys((score.model, score.dataset) for score in scores))
     compressions = list(dict.fromkeys(score.compression for score in scores))
@@ -102,7 +102,7 @@ def _colour(compression: str, compressions: list[str]) -> tuple[float, float, fl
 
 
 def _codec(compression: str) -> str:
-    """The codec of a specification's last step: `jpeg10>webp20` → `webp`."""
+    """The codec of the last step of a specification: `jpeg10>webp20` → `webp`."""
     found = re.match(r"[a-z ]*", compression.split(">")[-1])
     assert found is not None  # of no letters, at least
     return found[0]

@@ -1,4 +1,4 @@
-"""A page of photos before and after: rows are photos, columns what was done to them. Sizes are bounded."""
+"""A page of photos before and after restoration: rows are photos, columns are models. Sizes are bounded."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from utils.visible import visible
 CELL = 320
 """Side of a cell in pixels."""
 ZOOM = 2
-"""Each pixel of a part is shown as ZOOM×ZOOM pixels, so that artefacts are seen on any screen."""
+"""Each pixel of a part is shown as ZOOM×ZOOM pixels, so that artefacts are visible on any screen."""
 _GAP, _LINE = 8, 24  # pixels between cells, and of a line of text
 _PAPER, _INK, _MARK = 255, (0, 0, 0), (255, 0, 0)
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """One photo: a line of text, its preview, and the same part (uint8 RGB, at most CELL / ZOOM a side) by column."""
 
     name: str
@@ -29,7 +29,7 @@ class Row:
 
 
 def preview(image: np.ndarray, box: Box) -> np.ndarray:
-    """The whole image fitted into a cell, with `box` marked where it is not the whole of it."""
+    """The image fitted into a cell, with `box` marked unless it covers the image."""
     height, width = image.shape[:2]
     factor = CELL / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -41,9 +41,9 @@ def preview(image: np.ndarray, box: Box) -> np.ndarray:
     return fitted
 
 
-def draw_sheet(titles: list[str], rows: list[Row]) -> np.ndarray:
-    """A page, uint8 RGB: titles, and for each row a line of text and its images below it."""
-    from matplotlib import get_data_path  # its fonts know more letters than Pillow's own
+def draw_sheet(titles: list[str], rows: list[SheetRow]) -> np.ndarray:
+    """A page, uint8 RGB: titles, then for each row a line of text above its images."""
+    from matplotlib import get_data_path  # its fonts have more letters than Pillow's
     from PIL import Image, ImageDraw, ImageFont
 
     pitch, head = CELL + _GAP, 2 * _GAP + _LINE

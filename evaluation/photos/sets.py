@@ -1,4 +1,4 @@
-"""Photos without ground truth, from social media say: restored by every model, shown side by side."""
+"""Photos without ground truth, for example from social media: restored by every model, shown side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.evaluation_sets import photos_of
 from data.resize import imresize
 from evaluation.load_models import is_there, load_those_there, why_not_there
 from evaluation.options import EvaluationOptions
-from evaluation.photos.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
+from evaluation.photos.contact_sheet import CELL, ZOOM, SheetRow, draw_sheet, preview
 from inference.devices import pick_device
 from inference.restorer import Restorer
 from utils.boxes import Box, detail_box
@@ -30,17 +30,17 @@ _MARGIN = 4  # LR pixels around an enlarged part: the cubic kernel reaches 2
 
 @dataclass
 class RestoredPhotos:
-    """What was written in `options.folder` beside `images/`, and a line for each photo that could not be read."""
+    """Files written in `options.folder` besides `images/`, and a line for each photo that could not be read."""
 
     written: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 def check_photos(options: EvaluationOptions) -> None:
-    """Look at all folders and file headers before anything slow.
+    """Check all folders and file headers before anything slow.
 
     Raises:
-        UserError: a folder that cannot be used or has no photo that can be read; or no model is there.
+        UserError: a folder cannot be used or has no readable photo; or no model has its weights.
     """
     for photos in options.photos:
         refused = None
@@ -60,10 +60,9 @@ def check_photos(options: EvaluationOptions) -> None:
 def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
     """Restore every photo by every model; write `images/<model>/<set>/<photo>.png` and sheets under `photos/`.
 
-    A sheet is `photos/<set>.png`, of a longer set `photos/<set>/page1.png` and so on: a row per photo, with the part
-    that is shown marked in a preview, that part enlarged by MATLAB's bicubic, and restored by each model. Photos that
-    memory does not hold whole go through a network in tiles, as those of `test.py restore` do. One that cannot be read
-    stops nothing.
+    A sheet is `photos/<set>.png`, or `photos/<set>/page1.png` and so on for a longer set. Each row shows a photo: a
+    preview with a marked part, that part enlarged by MATLAB's bicubic, and restored by each model. Large photos are
+    restored in tiles, as by `test.py restore`. A photo that cannot be read does not stop the others.
 
     Raises:
         UserError, WeightsError: as `evaluate` and `check_photos`.
@@ -78,7 +77,7 @@ def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
     for photo_set in options.photos:
         paths = photos_of(photo_set)
         _remove_sheets(options, photo_set.name)
-        rows: list[Row] = []
+        rows: list[SheetRow] = []
         pages = count(1) if len(paths) > ROWS else repeat(None)
         for name, path in tqdm(paths.items(), desc=photo_set.name, unit="photo", disable=None):
             try:
@@ -94,8 +93,8 @@ def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
                     tqdm.write(visible(f"note: {path}: {model}: {restorer.note}"), file=sys.stderr)
                 if options.save_images:
                     write_png(options.folder / "images" / model / photo_set.name / f"{name}.png", sr)
-                parts.append(box.times(options.scale).cut(sr).copy())  # a view would keep the whole photo
-            rows.append(Row(f"{path.name}, {lr.shape[1]}×{lr.shape[0]} pixels", preview(lr, box), parts))
+                parts.append(box.times(options.scale).cut(sr).copy())  # a view would keep the photo in memory
+            rows.append(SheetRow(f"{path.name}, {lr.shape[1]}×{lr.shape[0]} pixels", preview(lr, box), parts))
             if len(rows) == ROWS:
                 write_png(sheet_path(options, photo_set.name, next(pages)), draw_sheet(titles, rows))
                 rows = []
@@ -106,19 +105,19 @@ def restore_photos(options: EvaluationOptions) -> RestoredPhotos:
 
 
 def enlarged(lr: np.ndarray, box: Box, scale: int) -> np.ndarray:
-    """A part of the photo as it looks in the whole photo enlarged by MATLAB's bicubic."""
+    """A part of the photo after MATLAB's bicubic enlarges the photo."""
     around = box.grown(_MARGIN, lr.shape)
     whole = imresize(around.cut(lr), scale) if scale > 1 else around.cut(lr)
     return Box(box.top - around.top, box.left - around.left, box.height, box.width).times(scale).cut(whole)
 
 
 def sheet_path(options: EvaluationOptions, name: str, page: int | None) -> Path:
-    """Where a sheet is written; `page` from 1, None where one is enough."""
+    """Path of a sheet; `page` from 1, None if there is only one."""
     return options.folder / "photos" / (f"{name}.png" if page is None else f"{name}/page{page}.png")
 
 
 def _remove_sheets(options: EvaluationOptions, name: str) -> None:
-    """Those of a run before, which may have had more pages."""
+    """Remove the sheets of an earlier run, which may have had more pages."""
     old = [sheet_path(options, name, None), *sheet_path(options, name, 1).parent.glob("page*.png")]
     for path in old:
         path.unlink(missing_ok=True)

@@ -1,14 +1,15 @@
-"""Figures that papers and programs have published, as data: what our tables are set beside.
+"""Published figures of papers and programs, as data for the columns beside ours.
 
-Each is kept as printed, with its source, the convention and protocol it was measured by and, where one is needed,
-a caveat. A figure of ours may stand beside it only if data set, scale, compression, convention and protocol agree.
-CISR-PSI's own tables are not among them: they were not found, so its rows have no published column.
+Each figure is kept as printed, with its source, the convention and protocol of its measurement and, where needed, a
+caveat. Our tables show it only if data set, scale, compression, convention and protocol agree. CISR-PSI's own tables
+were not found, so its rows have no published column.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from evaluation.published import jpeg
 
@@ -18,25 +19,19 @@ AIM_2022 = "AIM 2022 Challenge on Super-Resolution of Compressed Image and Video
 SUBJECTIVE_QE = "SubjectiveQE-ESRGAN, README (github.com/RyanXingQL/SubjectiveQE-ESRGAN)"
 
 
-@dataclass(frozen=True)
-class Published:
-    """Average of one method over one data set, as printed.
+@dataclass(frozen=True, kw_only=True)
+class Average:
+    """Averages over one data set, as printed.
 
     Attributes:
-        method: `input` is the compressed image itself.
         dataset: the project's name of the set (`DIV2K_valid`: the 100 images of DIV2K's validation set).
         scale: 1 for quality enhancement at full size.
         compression: as `data.codecs` writes it.
         convention: `matlab`, `edsr`, `cisr_psi` (Y; `scale` pixels shaved), `rgb`, `grey` (no border), or
             `lpips_alex_standard`, `lpips_alex_unit_range` (no border).
-        psnr, psnr_b: dB. lpips: lower is better. None where not printed.
-        decimals: of `psnr` and `psnr_b`, as printed; `ssim` and `lpips` have three.
-        caveat: what must be said beside the figure; empty for most.
-        protocol: `colour`, or how the images were made grey, as `data.grey` names it.
-        comparable: False: ours may not be subtracted from it, for the reason that the caveat gives.
+        psnr: dB. psnr, ssim: None where not printed.
     """
 
-    method: str
     dataset: str
     scale: int
     compression: str
@@ -44,16 +39,32 @@ class Published:
     source: str
     psnr: float | None = None
     ssim: float | None = None
-    lpips: float | None = None
-    caveat: str = ""
-    decimals: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(Average):
+    """Averages of one method.
+
+    Attributes:
+        method: `input` is the compressed image itself.
+        psnr_b: dB. lpips: lower is better. None where not printed.
+        decimals: of `psnr` and `psnr_b`, as printed; `ssim` and `lpips` have three.
+        caveat: what the reader must know about the figure; empty for most.
+        protocol: `colour`, or how the images were made grey, as `data.grey` names it.
+        comparable: False if ours may not be subtracted from it, for the reason that the caveat gives.
+    """
+
+    method: str
     psnr_b: float | None = None
+    lpips: float | None = None
+    decimals: int = 3
+    caveat: str = ""
     protocol: str = "colour"
     comparable: bool = True
 
 
 @dataclass(frozen=True)
-class Cost:
+class PublishedCost:
     """Parameters in millions, and seconds for all 328 images of the five sets on an NVIDIA Titan Xp."""
 
     parameters: float
@@ -80,32 +91,25 @@ class Ablation:
     convention: str = "edsr"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A comparison that a paper states. `psnr` (dB) and `ssim`: the better minus the other, if printed."""
+@dataclass(frozen=True, kw_only=True)
+class Finding(Average):
+    """A comparison that a paper states; `psnr` (dB) and `ssim` are the better minus the other, if printed."""
 
     statement: str
-    dataset: str
-    scale: int
-    compression: str
-    convention: str
-    source: str
-    psnr: float | None = None
-    ssim: float | None = None
 
     @property
     def name(self) -> str:
-        """Its place in the paper: `Figure 8`."""
+        """The figure or table of the paper: `Figure 8`."""
         return self.source.rpartition(", ")[2]
 
 
 def lookup(method: str, dataset: str, scale: int, compression: str, protocol: str = "colour") -> Published | None:
-    """Return the published figure of exactly this method and task, None if there is none. Case is ignored."""
+    """Return the published averages of this method on this task, None if there are none. Case is ignored."""
     return _index().get(_key(method, dataset, scale, compression, protocol))
 
 
 def methods() -> list[str]:
-    """The methods of which figures were published, as printed."""
+    """The methods with published figures, as printed."""
     return list(dict.fromkeys(row.method for row in PUBLISHED))
 
 
@@ -139,31 +143,26 @@ _CISRNET_TABLE_1 = (
     ("CISRNet", 4, "25.026/0.702 23.880/0.596 23.827/0.558 21.861/0.582 20.210/0.671", 9.932, 163.75),
 )
 # fmt: on
-_CAVEATS = {
-    (
-        "VDSR",
-        "Set5",
-        4,
-    ): "out of line with VDSR's other sets and with its own x3 (24.925); quoted as published"
-}
+_OUT_OF_LINE = "out of line with VDSR's other sets and with its own x3 (24.925); quoted as published"
+_CAVEATS = {("VDSR", "Set5", 4): _OUT_OF_LINE}
 _MANGA109 = (
     "the authors' own outputs lie one to two pixels off their HR pages, so every method's published figure is low: no "
     "difference is taken"
 )
-COSTS = {(method, scale): Cost(size, seconds) for method, scale, _, size, seconds in _CISRNET_TABLE_1}
+COSTS = {(method, scale): PublishedCost(size, seconds) for method, scale, _, size, seconds in _CISRNET_TABLE_1}
 
 
 def _cisrnet_table_1() -> list[Published]:
     return [
         Published(
-            method,
-            dataset,
-            scale,
-            "jpeg10",
-            "edsr",
-            f"{CISRNET}, Table 1",
-            psnr,
-            ssim,
+            method=method,
+            dataset=dataset,
+            scale=scale,
+            compression="jpeg10",
+            convention="edsr",
+            source=f"{CISRNET}, Table 1",
+            psnr=psnr,
+            ssim=ssim,
             caveat=_MANGA109 if dataset == "Manga109" else _CAVEATS.get((method, dataset, scale), ""),
             comparable=dataset != "Manga109",
         )
@@ -173,6 +172,18 @@ def _cisrnet_table_1() -> list[Published]:
     ]
 
 
+def _on_div2k(method: str, scale: int, compression: str, convention: str, source: str, **figures: Any) -> Published:
+    return Published(
+        method=method,
+        dataset="DIV2K_valid",
+        scale=scale,
+        compression=compression,
+        convention=convention,
+        source=source,
+        **figures,
+    )
+
+
 def _powerqe() -> list[Published]:
     rows = {
         "input": (27.095, 29.588, 30.911, 31.791, 32.489),
@@ -180,7 +191,7 @@ def _powerqe() -> list[Published]:
         "CBDNet": (29.325, 31.793, 33.103, 33.979, 34.690),
     }
     return [
-        Published(method, "DIV2K_valid", 1, f"jpeg{quality}", "rgb", POWERQE, psnr)
+        _on_div2k(method, 1, f"jpeg{quality}", "rgb", POWERQE, psnr=psnr)
         for method, figures in rows.items()
         for quality, psnr in zip((10, 20, 30, 40, 50), figures, strict=True)
     ]
@@ -195,42 +206,33 @@ def _aim_2022() -> list[Published]:
         "Swin2SR with self-ensemble": 23.616,
     }
     caveat = "LR images made by Pillow's bicubic, not MATLAB's"
-    return [
-        Published(method, "DIV2K_valid", 4, "jpeg10", "rgb", AIM_2022, psnr, caveat=caveat)
-        for method, psnr in rows.items()
-    ]
+    return [_on_div2k(method, 4, "jpeg10", "rgb", AIM_2022, psnr=psnr, caveat=caveat) for method, psnr in rows.items()]
 
 
 def _jpeg() -> list[Published]:
     """Rows of `evaluation.published.jpeg`."""
     rows = []
+
+    def add(method: str, dataset: str, quality: int, convention: str, source: str, **figures: Any) -> None:
+        task = {"dataset": dataset, "scale": 1, "compression": f"jpeg{quality}"}
+        rows.append(Published(method=method, convention=convention, source=source, decimals=2, **task, **figures))
+
     for (dataset, protocol), by_quality in jpeg.GREY.items():
         for quality, cells in by_quality.items():
             for method, cell in cells.items():
-                task = (method, dataset, 1, f"jpeg{quality}", "grey", jpeg.GREY_SOURCE)
-                psnr, ssim, psnr_b = map(float, cell.split("/"))
-                rows.append(Published(*task, psnr, ssim, decimals=2, psnr_b=psnr_b, protocol=protocol))
+                figures = dict(zip(("psnr", "ssim", "psnr_b"), map(float, cell.split("/"))))
+                add(method, dataset, quality, "grey", jpeg.GREY_SOURCE, protocol=protocol, **figures)
     for quality, cells in jpeg.COLOUR.items():
         for method, cell in cells.items():
-            task = (method, "LIVE1", 1, f"jpeg{quality}", "rgb", jpeg.COLOUR_SOURCE)
-            psnr, *blocking = map(float, cell.split("/"))
-            rows.append(Published(*task, psnr, decimals=2, psnr_b=blocking[0] if blocking else None))
+            figures = dict(zip(("psnr", "psnr_b"), map(float, cell.split("/"))))
+            add(method, "LIVE1", quality, "rgb", jpeg.COLOUR_SOURCE, **figures)
     return rows
 
 
 def _subjective_qe() -> list[Published]:
     caveat = "HEVC by HM 16.5; LPIPS was fed [0, 1] images unscaled: not comparable with standard LPIPS"
     return [
-        Published(
-            method,
-            "DIV2K_valid",
-            1,
-            "hevc37",
-            "lpips_alex_unit_range",
-            SUBJECTIVE_QE,
-            lpips=lpips,
-            caveat=caveat,
-        )
+        _on_div2k(method, 1, "hevc37", "lpips_alex_unit_range", SUBJECTIVE_QE, lpips=lpips, caveat=caveat)
         for method, lpips in {"input": 0.138, "ESRGAN": 0.080}.items()
     ]
 
@@ -257,11 +259,20 @@ ABLATIONS = (
 
 
 def _ablations() -> list[Published]:
-    """Each variant once: two stand in both tables, with the same figures."""
+    """Each variant once: two of them are in both tables, with the same figures."""
     rows: dict[str, Published] = {}
     for row in ABLATIONS:
         method = f"CISRNet {row.stage} {row.groups} {row.block}"
-        rows[method] = Published(method, "B100", 2, "jpeg10", row.convention, row.source, row.psnr, row.ssim)
+        rows[method] = Published(
+            method=method,
+            dataset="B100",
+            scale=2,
+            compression="jpeg10",
+            convention=row.convention,
+            source=row.source,
+            psnr=row.psnr,
+            ssim=row.ssim,
+        )
     return list(rows.values())
 
 
@@ -276,20 +287,20 @@ PUBLISHED = (
 
 FINDINGS = (
     Finding(
-        "L1 alone gives higher PSNR and SSIM than L1 and VGG together, which restore more detail to the eye",
-        "Urban100",
-        2,
-        "jpeg10",
-        "edsr",
-        f"{CISRNET}, Figure 8",
+        statement="L1 alone gives higher PSNR and SSIM than L1 and VGG together, which restore more detail to the eye",
+        dataset="Urban100",
+        scale=2,
+        compression="jpeg10",
+        convention="edsr",
+        source=f"{CISRNET}, Figure 8",
     ),
     Finding(
-        "the refinement network adds to the coarse network alone",
-        "Manga109",
-        2,
-        "jpeg10",
-        "edsr",
-        f"{CISRNET}, Figure 9",
+        statement="the refinement network adds to the coarse network alone",
+        dataset="Manga109",
+        scale=2,
+        compression="jpeg10",
+        convention="edsr",
+        source=f"{CISRNET}, Figure 9",
         psnr=0.066,
         ssim=0.003,
     ),

@@ -1,9 +1,8 @@
-"""Tables of JPEG artefact removal as the papers print them: plain figures, made into rows by `evaluation.published`.
+"""Tables of JPEG artefact removal as printed in the papers; `evaluation.published` makes rows of them.
 
-Protocols, confirmed by encoding the images anew (`bash eval.sh options/benchmarks/jpeg.yml`): colour images are
-encoded by OpenCV at its default 4:2:0; of grey LIVE1 MATLAB's Y (16 to 235) is encoded as a grey image; Classic5's
-files are grey.
-PSNR and SSIM are of the whole image; SSIM's window stays inside it.
+Protocols, confirmed by encoding the images again (`bash eval.sh options/benchmarks/jpeg.yml`): colour images are
+encoded by OpenCV at its default 4:2:0; for grey LIVE1, MATLAB's Y (16 to 235) is encoded as a grey image; the files of
+Classic5 are grey. PSNR and SSIM are computed without a border; SSIM's window stays inside the image.
 """
 
 from __future__ import annotations

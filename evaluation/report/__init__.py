@@ -1,1 +1,1 @@
-"""An evaluation on one HTML page that needs nothing but itself: tables, curves, and pictures to compare."""
+"""An evaluation as one self-contained HTML page: tables, curves, and pictures to compare."""

@@ -1,4 +1,4 @@
-"""Puts a report together: `results/<name>/report.html`, one file that asks no network for anything."""
+"""Assembly of a report: `results/<name>/report.html`, one file that loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from utils.options import to_yaml
 
 FILE = "report.html"
 LIMIT = 20_000_000
-"""Bytes of a page, at most: pictures take what tables and curves leave."""
-_SHARE = 4  # curves, and the scores of single images, take a quarter of it at most
+"""Largest size of a page in bytes: pictures use the space that tables and curves leave."""
+_SHARE = 4  # curves use at most 1/4 of the page, and so do the scores of single images
 _FOLDER = Path(__file__).parent
 
 
 def write_report(evaluation: Evaluation, options: EvaluationOptions) -> Path:
-    """Write the page of an evaluation that is complete; nothing is restored or scored.
+    """Write the page of a complete evaluation, without restoring or scoring anything.
 
     Raises:
-        ImageError, CodecError: a source or restored image that cannot be read.
+        ImageError, CodecError: a source or restored image cannot be read.
         UserError: the disk is full.
     """
     path = options.folder / FILE
@@ -45,9 +45,9 @@ def write_report(evaluation: Evaluation, options: EvaluationOptions) -> Path:
 
 
 def make_page(evaluation: Evaluation, options: EvaluationOptions, limit: int = LIMIT) -> str:
-    """The page as text of at most `limit` bytes, as long as the tables and the options alone are shorter.
+    """The page as text of at most `limit` bytes, unless tables and options alone are longer.
 
-    The same evaluation gives the same text. Pictures are left out first, and the page says which.
+    Equal evaluations have equal pages. Pictures are left out first, and the page names them.
     """
     tables = make_tables(evaluation, options)
     parts = {
@@ -83,13 +83,13 @@ def make_page(evaluation: Evaluation, options: EvaluationOptions, limit: int = L
         previews = make_previews(evaluation, options, limit - len(page([]).encode()))
     text = page(previews)
     while previews and len(text.encode()) > limit:
-        previews.pop()  # what stands around the pictures takes room as well
+        previews.pop()  # the markup around the pictures also counts
         text = page(previews)
     return text
 
 
 def _filled(parts: dict[str, str]) -> str:
-    """The template with its parts, style and script; the script is the only one that the page's policy lets run."""
+    """The template filled with parts, style and script; the page's policy allows no other script."""
     template, style, script = ((_FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return Template(template).substitute(parts, style=style, script=script, script_hash=digest)
@@ -110,7 +110,7 @@ def _summary(evaluation: Evaluation, options: EvaluationOptions) -> str:
 
 
 def _facts(evaluation: Evaluation, options: EvaluationOptions) -> list[tuple[str, list[str]]]:
-    """Names and lines of text, backticks for code; the captions of the tables among them."""
+    """Names with lines of text, backticks for code; includes the captions of the tables."""
     days = sorted({datetime.fromtimestamp(score.at, timezone.utc).date().isoformat() for score in evaluation.scores})
     return [
         ("Models", [", ".join(model.name for model in options.models)]),
@@ -122,7 +122,7 @@ def _facts(evaluation: Evaluation, options: EvaluationOptions) -> list[tuple[str
 
 
 def _curves(tables: Tables, options: EvaluationOptions) -> str:
-    """PSNR, and PSNR-B where it was taken, over quality and over bits per pixel; another measure where neither was."""
+    """Curves of PSNR and PSNR-B, if measured, else of another measure, over quality and bits per pixel."""
     measures = [next((name for name in options.metrics if name.startswith("psnr")), options.metrics[0])]
     measures += [name for name in ("psnr_b",) if name in options.metrics and name not in measures]
     pairs = [pair for measure in measures if (pair := _pair_of_curves(tables, options, measure))]
@@ -145,7 +145,7 @@ def _pair_of_curves(tables: Tables, options: EvaluationOptions, measure: str) ->
 
 
 def inline_svg(svg: str, prefix: str, label: str) -> str:
-    """matplotlib's SVG as an element of a page: its names begin with `prefix`, and it styles nothing but itself."""
+    """matplotlib's SVG as an element of a page; names begin with `prefix`, and its styles apply to itself alone."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<(metadata|style)\b.*?</\1>", "", svg, flags=re.S)
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
@@ -154,7 +154,7 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
 
 
 def _lists(evaluation: Evaluation, options: EvaluationOptions) -> str:
-    """The scores of single images: for each set a fold, in it a table per compression."""
+    """The scores of single images: a collapsed section for each set, with a table per compression."""
     models, scores = models_there(evaluation), scores_by_image(evaluation)
     headings = ["image", "bpp", *(f"{MEASURES[name].heading} {model}" for name in options.metrics for model in models)]
     parts = []

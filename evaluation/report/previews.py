@@ -1,4 +1,4 @@
-"""Which images a report shows, and the parts of their pictures, small enough to stand in the page."""
+"""The images of a report, and crops of their pictures that are small enough for the page."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from utils.cores import usable_cores
 from utils.images import read_image
 
 SIDE = 320
-"""Pixels of a side of the part that is shown, at most."""
+"""Largest side of a shown crop in pixels."""
 QUALITY = 92
-"""JPEG quality of the previews; their colour is not subsampled, so that it can be compared as well."""
+"""JPEG quality of the previews; chroma is not subsampled, so that colours can be compared too."""
 MOST = 8
-"""Images of a set that are shown, at most."""
-_THUMBNAIL = 176  # longest side: the whole image, to find the part in
+"""Largest number of shown images of a set."""
+_THUMBNAIL = 176  # longest side of the thumbnail, which shows where the crop is
 
 
 @dataclass(frozen=True)
 class Preview:
-    """The same part of every picture of one image.
+    """The same crop of every picture of one image.
 
     Attributes:
         size: height and width of the HR image.
-        box: the part, in HR pixels; a multiple of the scale.
-        thumbnail: the whole HR image as a data URI; empty where the part is all of it.
-        pictures: data URIs, each once.
-        shown: for each compression, for the input, each model and the HR image: a place in `pictures`, or None where
-            the picture is not there. The input has the LR image's size.
+        box: the crop in HR pixels; a multiple of the scale.
+        thumbnail: the HR image as a data URI; empty if the crop covers the image.
+        pictures: data URIs without repetition.
+        shown: for each compression, for the input, each model and the HR image: an index into `pictures`, or None if
+            the picture is missing. The input has the size of the LR image.
     """
 
     dataset: str
@@ -51,23 +51,23 @@ class Preview:
 
     @property
     def bytes(self) -> int:
-        """What its pictures take in the page."""
+        """Bytes of its pictures in the page."""
         return len(self.thumbnail) + sum(map(len, self.pictures))
 
 
 def models_there(evaluation: Evaluation) -> list[str]:
-    """The models that have restored something, in order."""
+    """The models with restored images, in order."""
     return [name for name, cost in evaluation.costs.items() if cost is not None and name not in evaluation.failed]
 
 
 def make_previews(evaluation: Evaluation, options: EvaluationOptions, budget: int) -> list[Preview]:
     """Previews of up to `MOST` images of each set, together at most `budget` bytes; the sets take turns.
 
-    The images lie evenly over a set's names, whatever they scored, and of each the part with the strongest edges of
-    the HR image is shown. The first image that does not fit ends it.
+    Images are chosen evenly among the names of a set, independent of their scores; the crop is the one with the
+    strongest edges of the HR image. The first image that does not fit ends the list.
 
     Raises:
-        ImageError, CodecError: a source or restored image that cannot be read.
+        ImageError, CodecError: a source or restored image cannot be read.
     """
     sets: dict[str, dict[str, list[EvaluationItem]]] = {}
     for item in all_items(options.datasets, options.scale):
@@ -92,7 +92,7 @@ def make_previews(evaluation: Evaluation, options: EvaluationOptions, budget: in
 
 
 def spread(names: list[str], most: int) -> list[str]:
-    """At most `most` of `names` that lie evenly among them, in an order of which every beginning does so too."""
+    """At most `most` of `names`, evenly spaced, in an order whose every prefix is evenly spaced too."""
     count = min(most, len(names))
     bits = max(1, (count - 1).bit_length())
     order = sorted(range(count), key=lambda place: f"{place:0{bits}b}"[::-1])
@@ -100,10 +100,10 @@ def spread(names: list[str], most: int) -> list[str]:
 
 
 def _preview(items: list[EvaluationItem], models: list[str], options: EvaluationOptions, map_: Callable) -> Preview:
-    """Of one image, at each compression."""
+    """The preview of one image at each compression."""
     parts = list(map_(lambda item: _parts(item, models, options), items))
     size, box, thumbnail, _ = parts[0]
-    places: dict[str, int] = {}  # at scale 1 the input and a row for it are one picture; the HR image always is
+    places: dict[str, int] = {}  # HR is shared by all compressions, and by input and bicubic at scale 1
     shown = tuple(
         tuple(None if uri is None else places.setdefault(uri, len(places)) for uri in uris) for *_, uris in parts
     )
@@ -113,7 +113,7 @@ def _preview(items: list[EvaluationItem], models: list[str], options: Evaluation
 def _parts(
     item: EvaluationItem, models: list[str], options: EvaluationOptions
 ) -> tuple[tuple[int, int], Box, str, list[str | None]]:
-    """At one compression: the HR image's size, the part, the thumbnail, and the input, each model's and the HR part."""
+    """At one compression: size of the HR image, box, thumbnail, and the crops of input, models and HR image."""
     pair = load(item, options.scale)
     size = pair.hr.shape[:2]
     around = detail_box(pair.hr, SIDE)

@@ -1,4 +1,4 @@
-"""The part of a report that compares pictures: for each set its choices, and a slider for each image."""
+"""The part of a report that compares pictures: for each set a choice of models, and a slider for each image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Scores = dict[tuple[str, str, str], dict[str, ImageScore]]  # (set, compression,
 
 
 def scores_by_image(evaluation: Evaluation) -> Scores:
-    """For each set, compression and image the score of each model."""
+    """The score of each model, by set, compression and image."""
     found: Scores = {}
     for score in evaluation.scores:
         found.setdefault((score.dataset, score.compression, score.image), {})[score.model] = score
@@ -30,25 +30,25 @@ def scores_by_image(evaluation: Evaluation) -> Scores:
 
 
 def figures(score: ImageScore | None, options: EvaluationOptions) -> list[str]:
-    """The scores of one restored image as they are printed; a dash for a measure that is left out, or for no image."""
+    """The scores of one restored image as printed; a dash for a measure that is left out, or without an image."""
     scores = score.scores if score is not None else {}
     return [f"{scores[name]:.{MEASURES[name].decimals}f}" if name in scores else "–" for name in options.metrics]
 
 
 def measures_block(options: EvaluationOptions) -> str:
-    """What the page's script must know about the columns."""
+    """Data about the columns for the page's script."""
     found = [{"decimals": MEASURES[name].decimals, "more": MEASURES[name].more_is_better} for name in options.metrics]
     return data_block(found, 'id="measures"')
 
 
 def data_block(data: Any, attributes: str = "") -> str:
-    """Plain data inside the page; no text in it can end the block."""
+    """Plain data in a block of the page that no text in it can close."""
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json"{" " * bool(attributes)}{attributes}>{text}</script>'
 
 
 def pictures_section(previews: list[Preview], evaluation: Evaluation, options: EvaluationOptions) -> str:
-    """A viewer for each set with previews, or a sentence that says why there is none."""
+    """A viewer for each set with previews, or a sentence with the reason why there is none."""
     if not models_there(evaluation):
         return f'<p class="note">{NO_MODEL}</p>'
     if not options.save_images:
@@ -86,7 +86,7 @@ def _viewer(
     models = models_there(evaluation)
     first, last = ("LR input", "HR") if options.scale > 1 else ("compressed input", "original")
     pictures = [first, *models, last]
-    # The first row is what the others are compared with; one row alone is, with what it was given.
+    # Compare with the first row; a single row is compared with its input.
     sides = [_choice("Left", pictures, 1 if len(models) > 1 else 0), _choice("Right", pictures, len(models))]
     zoom = _choice("Pixels", ["1×", "2×", "3×"], 0, ["1", "2", "3"])
     each = [_comparison(preview, compressions, models, scores, options) for preview in previews]
@@ -110,12 +110,12 @@ def _choice(label: str, texts: list[str], selected: int, values: list[str] | Non
 def _comparison(
     preview: Preview, compressions: list[str], models: list[str], scores: Scores, options: EvaluationOptions
 ) -> str:
-    """A slider, what it shows, and a table of scores that the page's script fills in."""
+    """A slider, its pictures, and a table of scores that the page's script fills."""
     name, box, (height, width) = html.escape(visible(preview.image)), preview.box, preview.size
     found = [scores[preview.dataset, compression, preview.image] for compression in compressions]
     printed = [[None, *(figures(by_model.get(model), options) for model in models), None] for by_model in found]
     for row, places in zip(printed, preview.shown):
-        # A row of the tables may be the input itself; the HR image has no scores.
+        # A model may be the input itself; the HR image has no scores.
         row[0] = next((row[at] for at in range(1, len(models) + 1) if places[at] == places[0]), None)
     data = {
         "image": visible(preview.image),

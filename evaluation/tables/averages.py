@@ -1,4 +1,4 @@
-"""Scores of single images to a row for each model × set × compression: means, intervals, published figures."""
+"""Averages for each model × set × compression: means, intervals, published figures."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 KEYS = ["model", "dataset", "compression"]
 MEAN = "mean"
-"""In place of a compression: the mean over all compressions of a set that has several."""
+"""Name in place of a compression: the mean over all compressions of a set with several."""
 
 
 def compressions_of(dataset: EvaluationSetOptions) -> list[str]:
-    """As the scores name them."""
+    """The compressions of a set by the names that scores use."""
     return ["as is"] if dataset.lr is not None else [str(parse(spec)) for spec in dataset.compressions]
 
 
 def rows_of(dataset: EvaluationSetOptions) -> list[str]:
-    """The set's compressions, and `MEAN` where there are several."""
+    """The compressions of a set, and `MEAN` if there are several."""
     compressions = compressions_of(dataset)
     return [*compressions, *([MEAN] if len(compressions) > 1 else [])]
 
@@ -52,13 +52,13 @@ def images(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame:
-    """A row per model × set × compression, in the options' order; models whose weights are not there have none.
+    """A row per model × set × compression, in the order of the options; models without weights have none.
 
-    A set with several compressions also has a row of `MEAN`, of which each image counts once.
+    A set with several compressions also has a row `MEAN`, in which each image counts once.
 
-    Columns: `KEYS`, `images`; for each metric its mean, `_low` and `_high` (95 %, `bootstrap`), `_published`
-    and `_difference` (ours less the published one; empty where there is none); `bits_per_pixel` (mean) and `seconds`
-    (median, as the first image on a GPU takes far longer).
+    Columns: `KEYS`, `images`; for each metric its mean, `_low` and `_high` (95 %, `bootstrap`), `_published` and
+    `_difference` (ours minus the published one; empty if there is none); `bits_per_pixel` (mean) and `seconds` (median,
+    as the first image on a GPU takes much longer).
     """
     import pandas as pd
 
@@ -72,7 +72,7 @@ def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame
     counts = {dataset.name: len(compressions_of(dataset)) for dataset in options.datasets}
     for (model, dataset), of_all in table.groupby(KEYS[:2]) if len(table) else ():
         if of_all["compression"].nunique() < counts[str(dataset)]:
-            continue  # a network per quality that lacks some: its mean would be of other pictures than the others'
+            continue  # some of its networks per quality are missing: its mean would cover other pictures
         groups[model, dataset, MEAN] = of_all.groupby("image", sort=False).mean(numeric_only=True)
     for dataset in options.datasets:
         for compression in rows_of(dataset):

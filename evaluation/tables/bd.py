@@ -1,4 +1,4 @@
-"""BD-rate and BD-PSNR of every row against one of them, as a table."""
+"""Table of the BD-rate and BD-PSNR of every row against one of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTHING = "–"
 
 
 def families(dataset: EvaluationSetOptions) -> dict[str, list[str]]:
-    """The compressions of each codec that a set has, by the codec's name: `jpeg`, `jpeg:444`, `hevcfull`."""
+    """The compressions of a set by codec: `jpeg`, `jpeg:444`, `hevcfull`."""
     found: dict[str, list[str]] = {}
     for compression in compressions_of(dataset):
         codec = None if dataset.lr is not None else parse(compression)
@@ -31,10 +31,10 @@ def families(dataset: EvaluationSetOptions) -> dict[str, list[str]]:
 def bd_tables(
     average: pd.DataFrame, models: list[str], datasets: tuple[EvaluationSetOptions, ...], bd: BdOptions
 ) -> list[Table]:
-    """One table: a group for each set and codec with at least four qualities; none where there is no such set.
+    """One table with a group for each set and codec with at least four qualities; no table without such a set.
 
     Args:
-        average: as `evaluation.tables.averages.averages` gives it.
+        average: the result of `evaluation.tables.averages.averages`.
         models: the rows, in order.
     """
     measures = [name for name in MEASURES if name.startswith("psnr") and name in average]

@@ -6,16 +6,16 @@ import numpy as np
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-_AT_ONCE = 1 << 22  # indices drawn at a time: 32 MiB
+_AT_ONCE = 1 << 22  # indices drawn at once: 32 MiB
 
 
 def interval(values: np.ndarray, seed: int = 0) -> np.ndarray:
     """Lower and upper bound of the mean of each column, by the percentile bootstrap (Efron 1979), level 95 %.
 
     The images are drawn with replacement `RESAMPLES` times; the bounds are the 2.5 % and 97.5 % quantiles of the means,
-    the nearest resample outwards. All columns share the drawn images, and so do calls with the same seed and number of
-    images: intervals of two models on one set differ by the models alone. One image has no spread: both bounds are its
-    value.
+    rounded outwards to the nearest resample. All columns share the drawn images, as do calls with the same seed and
+    number of images, so that intervals of two models on one set differ only by the models. With one image both bounds
+    are its value.
 
     Args:
         values: images × columns.

@@ -1,4 +1,4 @@
-"""Scores to tables: on screen, in Markdown and LaTeX; averages, costs and single images as CSV."""
+"""Tables of scores for the screen, Markdown and LaTeX; averages, costs and single images as CSV."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Tables:
-    """All tables of an evaluation, and the averages that they were made from."""
+    """All tables of an evaluation, and the averages they show."""
 
     average: pd.DataFrame
     main: list[Table]
@@ -60,7 +60,7 @@ def make_tables(evaluation: Evaluation, options: EvaluationOptions) -> Tables:
 
 
 def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
-    """Write `FILES` under the results folder; returns the tables for the screen, without the intervals."""
+    """Write `FILES` in the results folder; return the tables for the screen, without the intervals."""
     tables = make_tables(evaluation, options)
     average, main, costs = tables.average, tables.main, tables.costs
     every = [*main, *tables.bd, *tables.least_gain, costs, *tables.intervals]
@@ -77,14 +77,14 @@ def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
 
 
 def _csv(frame: pd.DataFrame) -> str:
-    """Six digits; words as `csv_cell` writes them."""
+    """CSV with six decimals; text is escaped by `csv_cell`."""
     words = frame.select_dtypes(exclude="number")
     shown = {str(name): words[name].map(csv_cell, na_action="ignore") for name in words}
     return frame.assign(**shown).to_csv(index=False, float_format="%.6f")
 
 
 def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
-    """A table per set, or one of all sets where each has one compression: a group of rows per set × compression."""
+    """A table per set, or one for all sets if each has one compression; a group of rows per set × compression."""
     tables: list[Table] = []
     sets = {dataset.name: dataset for dataset in options.datasets}
     for table, place in _skeletons(average, options, "bpp"):
@@ -132,7 +132,7 @@ def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: Evaluati
 
 
 def _beside(known: Quoted | None, scored: pd.DataFrame, name: str, caveats: dict[str, str]) -> list[Cell]:
-    """The published figure, with the letter of its caveat, and ours less it."""
+    """The published figure, with the letter of its caveat, and ours minus the published one."""
     if known is None:
         return [Cell(NOTHING), Cell(NOTHING)]
     letter = ""
@@ -144,7 +144,7 @@ def _beside(known: Quoted | None, scored: pd.DataFrame, name: str, caveats: dict
 
 
 def interval_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
-    """As the main tables, with the interval of each mean."""
+    """The main tables with the interval of each mean."""
     names = [name for name in options.metrics if name not in evaluation.left_out]
     tables: list[Table] = []
     for table, place in _skeletons(average, options) if names else ():
@@ -188,7 +188,7 @@ def cost_table(average: pd.DataFrame, evaluation: Evaluation, options: Evaluatio
         spent = float("nan") if cost is None else costs["seconds"].astype(float)[model.name]
         row.append(Cell(NOTHING if pd.isna(spent) else f"{spent:.3g}"))
         table.groups[0].append(row)
-    # By the names of the published methods: a row's own network may be a smaller one.
+    # Named by the published methods, as the network of a row may be smaller.
     seconds = {
         model.published: known.seconds for model in options.models if (known := published[model.name]) is not None
     }
@@ -225,7 +225,7 @@ def _costs(average: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
 def _skeletons(
     average: pd.DataFrame, options: EvaluationOptions, *extra: str
 ) -> list[tuple[Table, list[tuple[str, str]]]]:
-    """Tables with the words of every row, and the (set, compression) of each group."""
+    """Tables with the text columns of every row, and the (set, compression) of each group."""
     counts = average.groupby("dataset")["images"].first().to_dict() if len(average) else {}
 
     def name(dataset: str) -> str:
@@ -249,7 +249,7 @@ def _skeletons(
 
 
 def _marks(rows: pd.DataFrame, name: str) -> dict[str, Mark]:
-    """The models whose printed figure is the best, and from three models on the second, of these rows."""
+    """The models with the best printed score in these rows and, of three or more models, the second best."""
     printed = {
         row["model"]: round(row[name], MEASURES[name].decimals)
         for _, row in rows.iterrows()

@@ -1,4 +1,4 @@
-"""What stands above a table: how its figures were taken, by which encoders, and what must be known of its rows."""
+"""Captions of tables: how scores were measured, the encoders, and remarks about rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OF_Y = ("psnr_y", "ssim_y")
 
 
 def caption(options: EvaluationOptions) -> list[str]:
-    """Sentences that say what the figures are, so that a table can be compared with another."""
+    """Sentences about the measurement of the scores, so that a table can be compared with others."""
     y = [MEASURES[name].meaning for name in options.metrics if name in _OF_Y]
     others = [f"{MEASURES[name].meaning}." for name in options.metrics if name not in _OF_Y]
     lines = [f"×{options.scale}, on 8-bit rounded and clamped output."]
@@ -32,7 +32,7 @@ def caption(options: EvaluationOptions) -> list[str]:
 
 
 def _grey(options: EvaluationOptions) -> list[str]:
-    """A sentence for each kind of grey images, with the sets that are made so."""
+    """A sentence for each kind of grey images, with its sets."""
     found: dict[str, list[str]] = {}
     for dataset in options.datasets:
         if dataset.grey is not None:
@@ -45,7 +45,7 @@ def _grey(options: EvaluationOptions) -> list[str]:
 
 
 def _encoders(options: EvaluationOptions) -> list[str]:
-    """A sentence for each encoder and its settings, with the qualities it is used at."""
+    """A sentence for each encoder and its settings, with the qualities."""
     found: dict[tuple[str, str], list[str]] = {}
     for dataset in options.datasets:
         for spec in () if dataset.lr is not None else dataset.compressions:

@@ -15,7 +15,7 @@ Mark = Literal["best", "second"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell, its text made visible; `mark` is how it ranks in its column among the rows of its group."""
+    """One cell, with invisible characters of its text escaped; `mark` is its rank in its column within the group."""
 
     text: str = ""
     mark: Mark | None = None
@@ -26,12 +26,12 @@ class Cell:
 
 @dataclass
 class Table:
-    """Rows of as many cells as there are headings; the first `words` columns hold words, the others figures.
+    """Rows with a cell for each heading; the first `words` columns hold text, the others numbers.
 
     Attributes:
-        title: what is in it, a few words.
-        caption: sentences that say how the figures were made; Markdown between backticks is code.
-        groups: rows that are compared with each other; a rule separates them.
+        title: a few words.
+        caption: sentences about the measurement; text between backticks is code.
+        groups: groups of rows that are compared with each other, separated by a rule.
         notes: lines below the table.
     """
 
@@ -44,7 +44,7 @@ class Table:
 
 
 def as_text(table: Table) -> str:
-    """For the screen: aligned columns, nothing marked."""
+    """The table for the screen: aligned columns, without marks."""
     rows = [[cell.text for cell in row] for group in table.groups for row in group]
     lines = [table.title, *(sentence.replace("`", "") for sentence in table.caption), ""]
     lines += _aligned([table.headings, *rows], table.words, "  ", "")
@@ -52,7 +52,7 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """GitHub's Markdown: the best figure bold, the second underlined."""
+    """The table in GitHub's Markdown: the best score bold, the second underlined."""
     wrap = {"best": "**{}**", "second": "<u>{}</u>", None: "{}"}
     rows = [[wrap[cell.mark].format(_no_pipe(cell.text)) for cell in row] for group in table.groups for row in group]
     lines = _aligned([[_no_pipe(heading) for heading in table.headings], *rows], table.words, " | ", "| ")
@@ -66,7 +66,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A `table` environment: the best figure bold, the second underlined."""
+    """The table as a LaTeX `table`: the best score bold, the second underlined."""
     wrap = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", None: "{}"}
     lines = [
         r"\begin{table}[t]",
@@ -74,7 +74,7 @@ def as_latex(table: Table) -> str:
         rf"\caption{{{escaped(' '.join([table.title + '.', *table.caption]))}}}",
         r"\smallskip",
         r"\footnotesize",
-        # No wider than the text; shrunk where it would be.
+        # Shrunk if it is wider than the text.
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
         rf"\begin{{tabular}}{{{'l' * table.words}{'r' * (len(table.headings) - table.words)}}}",
         r"\toprule",
@@ -88,9 +88,9 @@ def as_latex(table: Table) -> str:
 
 
 def as_html(table: Table) -> str:
-    """A heading, the caption, a `<table>` in a block that scrolls sideways, and the notes; everything is escaped.
+    """A heading, the caption, a `<table>` in a block that scrolls horizontally, and the notes; all text is escaped.
 
-    The best figure is bold, the second underlined. A cell of words that is empty belongs to the one above it.
+    The best score is bold, the second underlined. An empty text cell extends the cell above it.
     """
     wrap = {"best": "<strong>{}</strong>", "second": "<u>{}</u>", None: "{}"}
     title = html.escape(table.title)
@@ -122,7 +122,7 @@ def as_html(table: Table) -> str:
 
 
 def html_text(text: str) -> str:
-    """`text` escaped; what stands between backticks becomes code."""
+    """`text` escaped for HTML; text between backticks becomes code."""
     parts = html.escape(text).split("`")
     return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
 
@@ -132,7 +132,7 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    # Braces: a row that begins with a bracket would give it to the \\ before.
+    # In braces: after a row's \\ a bracket would be read as its argument.
     "[": "{[}",
     "]": "{]}",
     "<": r"\textless{}",
@@ -147,7 +147,7 @@ _LATEX = {
 
 
 def escaped(text: str) -> str:
-    """`text` for LaTeX; what stands between backticks becomes typewriter text."""
+    """`text` escaped for LaTeX; text between backticks becomes typewriter text."""
     parts = []
     for place, part in enumerate(text.split("`")):
         plain = re.sub(r"(?<!\w)-(?=\d|inf)", "−", part)

@@ -1,4 +1,4 @@
-"""The image that gains least over another row, of each set and compression: whether a network ever does harm."""
+"""Tables of the image that gains least over another row, which show whether a network degrades any image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def least_gain_tables(images: pd.DataFrame, models: list[str], options: LeastGai
     """One table for each PSNR: a row per set and compression, and for each model its least gain and the image.
 
     Args:
-        images: as `evaluation.tables.averages.images` gives it.
+        images: the result of `evaluation.tables.averages.images`.
         models: the columns, in order.
     """
     tables = []

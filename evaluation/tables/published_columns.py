@@ -1,4 +1,4 @@
-"""Published figures beside ours: only where data set, scale, compression, convention, protocol and border agree."""
+"""Published figures beside ours, if data set, scale, compression, convention, protocol and border agree."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from data.options import EvaluationSetOptions
 from evaluation.options import EvaluationOptions, ModelOptions
-from evaluation.published import COSTS, FINDINGS, Cost, Finding, lookup
+from evaluation.published import COSTS, FINDINGS, Finding, PublishedCost, lookup
 
 _FIELD = {
     "psnr_y": "psnr",
@@ -29,9 +29,9 @@ _OWN_CONVENTION = {
 
 @dataclass(frozen=True)
 class Quoted:
-    """A published figure, the decimals it was printed with, its source, and what must be said beside it.
+    """A published figure with its printed decimals, its source and its caveat.
 
-    `comparable`: whether ours less it says anything.
+    `comparable`: whether the difference to ours is meaningful.
     """
 
     value: float
@@ -44,12 +44,12 @@ class Quoted:
 def quoted(
     options: EvaluationOptions, model: ModelOptions, measure: str, dataset: EvaluationSetOptions, compression: str
 ) -> Quoted | None:
-    """The published figure that this cell of ours may stand beside."""
+    """The published figure for a cell of our table, if there is one."""
     if model.published is None or measure not in _FIELD:
         return None
-    # The papers' HEVC is named by its QP; whose encoder it was is in the row's caveat.
+    # Papers name HEVC by its QP; the caveat of a row names the encoder.
     compression = compression.replace("hm", "hevc")
-    # A set may stand twice in a table, in colour and grey: its folder has the papers' name then.
+    # A table may have a set twice, in colour and grey: the name of its folder is then that of the papers.
     names = (dataset.name, dataset.hr.name)
     rows = [lookup(model.published, name, options.scale, compression, dataset.grey or "colour") for name in names]
     row = rows[0] or rows[1]
@@ -65,20 +65,20 @@ def quoted(
 
 
 def _convention(options: EvaluationOptions, measure: str, dataset: EvaluationSetOptions) -> str:
-    """By which a measure is taken on a set, as `evaluation.published` names it."""
+    """The convention of a measure on a set, as `evaluation.published` names it."""
     if dataset.grey is not None and not measure.startswith("lpips"):
         return "grey"
     return _OWN_CONVENTION.get(measure, options.convention)
 
 
-def quoted_cost(options: EvaluationOptions, model: ModelOptions) -> Cost | None:
-    """The published size and time of the model's method at this scale."""
+def quoted_cost(options: EvaluationOptions, model: ModelOptions) -> PublishedCost | None:
+    """The published size and time of the method of a model at this scale."""
     known = {(method.casefold(), scale): cost for (method, scale), cost in COSTS.items()}
     return known.get(((model.published or "").casefold(), options.scale))
 
 
 def findings(options: EvaluationOptions) -> list[str]:
-    """The comparisons that `options.findings` names, a sentence each."""
+    """A sentence for each comparison in `options.findings`."""
     return [_sentence(finding) for finding in FINDINGS if finding.name in options.findings]
 
 

@@ -47,7 +47,9 @@ def cisrnet(tmp_path: Path, monkeypatch) -> Path:
         restored = [compress(hr, f"jpeg{quality}") for hr in originals]
         for name, sr in zip(HR, restored, strict=True):
             write_png(tmp_path / folder / "Set5" / f"{name}_x4_SR.png", sr)
-        printed[method] = Published(method, "Set5", 4, "jpeg10", "edsr", "here", *average(restored))
+        psnr, ssim = average(restored)
+        task = {"dataset": "Set5", "scale": 4, "compression": "jpeg10", "convention": "edsr"}
+        printed[method] = Published(method=method, source="here", psnr=psnr, ssim=ssim, **task)
     monkeypatch.setattr(verify, "lookup", lambda method, *task: printed[method])
     upscaled = [imresize(compress(imresize(hr, 1 / 4), "jpeg10"), 4) for hr in originals]
     monkeypatch.setattr(verify, "BICUBIC", average(upscaled))

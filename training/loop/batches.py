@@ -10,17 +10,28 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from data.datasets import PatchDataset, training_loader
+from data.datasets import Batch, PatchDataset, training_loader
 from data.sampling import IterationSampler
-from training.options import StageOptions
-from training.recipes.base import Batch
+from training.options import StageOptions, TrainOptions
 from training.runtime import Runtime
 from utils.errors import UserError
 
 STALLED_S = 300.0
-"""How long a batch may be waited for: a loader process that hangs must not hold a training for ever."""
-_LOOK_S = 0.1  # between two looks at what else may have happened, while a batch is waited for
-_LEAVE_S = 2.0  # that the thread is given to finish what it is at
+"""Longest wait for a batch, so that a loader process that hangs does not block a training for ever."""
+_LOOK_S = 0.1  # interval of checks for a stop or a stall while waiting for a batch
+_LEAVE_S = 2.0  # time for the thread to finish
+
+
+_MOST_BY_CLOCK = 1 << 48
+"""Samples reserved for a stage that ends by the clock: more than it can draw."""
+
+
+def samples_of(options: TrainOptions, position: int, *, by_clock: bool) -> range:
+    """The samples of a stage. They begin after those of the stage before, so no patch sequence is repeated."""
+    if by_clock:
+        return range(position * _MOST_BY_CLOCK, (position + 1) * _MOST_BY_CLOCK)
+    counts = [stage.iterations * stage.batch_size for stage in options.stages[: position + 1]]
+    return range(sum(counts[:-1]), sum(counts))
 
 
 class LoaderStalled(RuntimeError):
@@ -28,40 +39,39 @@ class LoaderStalled(RuntimeError):
 
 
 class WaitEnded(Exception):
-    """The run was told to stop while no batch had come."""
+    """A signal stopped the wait for a batch."""
 
 
 class Batches:
-    """Iterator over a stage's micro-batches on the device; `close` when done.
+    """Iterator over the micro-batches of a stage on the device; call `close` at the end.
 
-    Taking a batch over from a loader process, making floats of it and copying it to the device is done by a thread,
-    one batch ahead, beside the computation of the one before.
+    While one batch trains, a thread receives the next from a loader process, converts it to floats and copies it to the
+    device.
 
     Args:
-        iterations: those to have batches for.
-        first_sample: the sample that the stage's iteration 0 begins with.
-        told_to_stop: asked while a batch is waited for; true ends the wait.
+        samples: the samples of the stage, from the first that iteration 0 draws.
+        iteration: the iteration to begin with.
+        told_to_stop: called while a batch is awaited; true ends the wait.
     """
 
     def __init__(
         self,
         dataset: PatchDataset,
         stage: StageOptions,
-        iterations: range,
-        first_sample: int,
+        samples: range,
+        iteration: int,
         runtime: Runtime,
         told_to_stop: Callable[[], bool] = lambda: False,
     ):
         self._told_to_stop = told_to_stop
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._come: queue.SimpleQueue[Batch | Exception | None] = queue.SimpleQueue()
-        share = runtime.rank, runtime.ranks
-        first, last = iterations.start, iterations.stop
-        sampler = IterationSampler(first, last, stage.batch_size, stage.accumulate, *share, first_sample)
+        share, last = (runtime.rank, runtime.ranks), len(samples) // stage.batch_size
+        sampler = IterationSampler(iteration, last, stage.batch_size, stage.accumulate, *share, samples.start)
         loader = iter(training_loader(dataset, sampler, pin_memory=runtime.device.type == "cuda"))
-        # The number of threads is each thread's own, once the main thread has settled its: asking for it does.
+        # This call fixes the main thread's number of threads, so that the new thread may have another.
         torch.get_num_threads()
-        # A daemon: where a loader process hangs, so does the thread, and Python would wait for any other at its end.
+        # A daemon: if a loader process hangs, so does this thread, and Python waits at exit for threads that are not.
         arguments = (loader, runtime, self._wanted, self._come)
         self._thread = threading.Thread(target=_take_over, args=arguments, name="batches", daemon=True)
         self._thread.start()
@@ -75,9 +85,9 @@ class Batches:
         """The next micro-batch.
 
         Raises:
-            WaitEnded: `told_to_stop` said so.
-            LoaderStalled: nothing came for too long.
-            UserError: a file of the store that cannot be used.
+            WaitEnded: `told_to_stop` returned true.
+            LoaderStalled: no batch came in time.
+            UserError: a file of the store cannot be used.
         """
         since = time.monotonic()
         while True:
@@ -97,7 +107,7 @@ class Batches:
         return batch
 
     def close(self) -> None:
-        """End the thread, and the loader's processes with it."""
+        """End the thread and the loader processes."""
         self._wanted.put(False)
         self._thread.join(_LEAVE_S)
 
@@ -108,14 +118,14 @@ def _take_over(
     wanted: queue.SimpleQueue[bool],
     come: queue.SimpleQueue[Batch | Exception | None],
 ) -> None:
-    """The thread: a batch for each that is wanted, None behind the last, an error as itself."""
-    torch.set_num_threads(1)  # one core does for what is done here
+    """Body of the thread: put a batch for each one wanted, None after the last, or the error."""
+    torch.set_num_threads(1)  # one core is enough for conversion and copy
     while wanted.get():
         try:
             come.put(runtime.to_device(next(loader)))
         except StopIteration:
             come.put(None)
-        except UserError as error:  # a worker's error carries its traceback in the text; the last line is the message
+        except UserError as error:  # the text of a worker's error holds its traceback; the last line is the message
             come.put(UserError(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]))
-        except Exception as error:  # told where the batch is waited for
+        except Exception as error:  # raised where the batch is awaited
             come.put(error)

@@ -1,7 +1,7 @@
-"""TensorBoard's event files, written where they are asked for.
+"""Event files for TensorBoard, written in the thread of the training.
 
-torch's SummaryWriter writes in a thread of its own. Where that thread meets a full disk, whoever flushes waits for it
-for ever; here the error reaches the training.
+torch's SummaryWriter writes in another thread. If the disk is full there, `flush` waits for ever; here the training
+gets the error.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _count = itertools.count()
 
 
 class Board:
-    """One event file in `folder`, which is made.
+    """One event file in `folder`, which is created.
 
     Args:
-        purge_step: points of earlier files from this step on are not shown any more.
+        purge_step: TensorBoard hides points of earlier files from this step on.
 
     Raises:
-        OSError: here and in all that writes: the disk is full, the folder cannot be made.
+        OSError: by all methods that write: the disk is full, the folder cannot be created.
     """
 
     def __init__(self, folder: Path, purge_step: int):
@@ -40,13 +40,13 @@ class Board:
         self._write(purge_step, session_log=SessionLog(status=SessionLog.START))
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        """A point of a curve."""
+        """Write a point of a curve."""
         from torch.utils.tensorboard.summary import scalar
 
         self._write(step, summary=scalar(name, value))
 
     def image(self, name: str, pixels: np.ndarray, step: int) -> None:
-        """A picture, uint8 h×w×3."""
+        """Write a picture, uint8 h×w×3."""
         from torch.utils.tensorboard.summary import image
 
         self._write(step, summary=image(name, pixels, dataformats="HWC"))
@@ -55,7 +55,7 @@ class Board:
         self.records.write(self._event(wall_time=time.time(), step=step, **what).SerializeToString())
 
     def flush(self) -> None:
-        """What was written is in the file when this returns."""
+        """Write all buffered events to the file."""
         self.records.flush()
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
-"""What is noted of the iterations on the device, so that none of them waits for it: means, and what is not finite."""
+"""Means of the losses and a watch for values that are not finite, kept on the device so that no iteration waits."""
 
 from __future__ import annotations
+
+import time
 
 import torch
 from torch import Tensor
@@ -15,40 +17,51 @@ from utils.errors import UserError
 class Monitor:
     """Sums of the losses since the last log step, and the first iteration whose loss or weights were not finite.
 
-    It is read at log steps and before anything is saved.
+    The sums are read at log steps, the rest also before anything is saved.
+
+    Attributes:
+        since: the iteration after which the sums begin.
     """
 
     def __init__(self, recipe: Recipe, stage: StageOptions, folder: RunFolder, runtime: Runtime):
         self.recipe, self.stage, self.folder, self.runtime = recipe, stage, folder, runtime
         self._first_bad = torch.full((), -1, dtype=torch.long, device=runtime.device)
+        self.begin(0)
+
+    def begin(self, iteration: int) -> None:
+        """Clear the sums; the next ones begin after this iteration, and so does the rate's time."""
         self._sums: dict[str, Tensor] = {}
+        self.since, self._clock = iteration, time.monotonic()
 
     def note(self, iteration: int, terms: dict[str, Tensor]) -> None:
-        """Add what an iteration returned: scalars on the device, `loss` among them."""
+        """Add the scalars that an iteration returned (on the device, `loss` among them)."""
         bad = ~torch.isfinite(terms["loss"]) & (self._first_bad < 0)
         self._first_bad = torch.where(bad, iteration, self._first_bad)
         for name, value in terms.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 
-    def forget(self) -> None:
-        """Start the sums anew."""
-        self._sums = {}
+    def report(self, iteration: int) -> dict[str, float]:
+        """Means of the noted terms over iterations and processes, learning rates, gradient norms, images per second.
 
-    def means(self, iterations: int) -> dict[str, float]:
-        """Means of the noted terms over iterations and processes; the learning rates; starts the sums anew."""
+        Raises:
+            UserError: as `check_losses`.
+        """
+        self.check_losses()
+        count = iteration - self.since
+        rate = count * self.stage.batch_size / (time.monotonic() - self._clock)
         names = sorted(self._sums)
-        values = self.runtime.mean(torch.stack([self._sums[name].float() for name in names])) / max(1, iterations)
-        self.forget()
-        rates = {
+        values = self.runtime.mean(torch.stack([self._sums[name].float() for name in names])) / max(1, count)
+        learning_rates = {
             "lr" if len(self.recipe.optimizers) == 1 else f"lr_{name}": optimizer.param_groups[0]["lr"]
             for name, optimizer in self.recipe.optimizers.items()
         }
-        return {**dict(zip(names, values.tolist())), **rates}
+        means = dict(zip(names, values.tolist()))
+        return {**means, **learning_rates, **self._gradient_norms(), "images_per_second": rate}
 
-    def gradient_norms(self) -> dict[str, float]:
-        """Norms of this iteration's gradients, at log steps, where no clipping has them (then they are noted means).
+    def _gradient_norms(self) -> dict[str, float]:
+        """Norms of this iteration's gradients; none where clipping notes their means already.
 
-        Not in fp16, where gradients still carry the loss's scale or not, depending on the optimiser's kernel.
+        None in fp16, where the optimiser's kernel decides whether gradients still carry the scale of the loss.
         """
         if self.stage.clip_grad_norm is not None or self.runtime.accelerator.scaler is not None:
             return {}
@@ -59,7 +72,7 @@ class Monitor:
         return norms
 
     def check_weights(self, iteration: int) -> None:
-        """Nothing is kept whose weights are not finite: a finite loss can have gradients that are not.
+        """Refuse weights that are not finite: a finite loss can have gradients that are not.
 
         Raises:
             UserError: as `check_losses`.
@@ -70,10 +83,10 @@ class Monitor:
         self.check_losses()
 
     def check_losses(self) -> None:
-        """Wait for the device and look whether all that was noted is finite, on all processes.
+        """Wait for the device and check that everything noted is finite, on all processes.
 
         Raises:
-            UserError: the loss or the weights were not; names the first such iteration.
+            UserError: the loss or the weights were not finite; names the first such iteration.
         """
         first = self._first_bad
         if self.runtime.ranks > 1:

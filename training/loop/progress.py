@@ -1,4 +1,4 @@
-"""What a run says: a progress bar or plain lines, a log file, TensorBoard."""
+"""Reports of a run: a progress bar or plain lines, a log file, TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Progress:
     """Reports of one stage; silent on all processes but the main one.
 
     Args:
-        start, iterations: where the stage starts or resumes, and where it ends.
-        place: where it is on the way to `iterations` when it starts, if that is not `start`: with a time budget.
+        start, iterations: the iterations at which the stage starts or resumes, and ends.
+        place: with a time budget, the position in the schedule at the start; None: `start`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Progress:
         file = _LogFile(folder / "train.log", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.log.handlers = [file]
-        # Points after a resumed iteration were written by the run that was stopped: they are drawn anew.
+        # The stopped run may have written points after the resumed iteration: hide them.
         self.board = Board(folder / "tensorboard", purge_step=start + 1)
         self.bar = tqdm(
             total=iterations, initial=place, desc=title, unit="it", disable=not self.terminal, mininterval=0.5
@@ -49,19 +49,19 @@ class Progress:
         self.title, self.started, self.start, self.place = title, time.monotonic(), place, place
 
     def say(self, text: str) -> None:
-        """One line to the terminal and the log."""
+        """Print one line to the terminal and the log."""
         if self.enabled:
             self.log.info(text)
             tqdm.write(text, file=sys.stderr)
 
     def step(self, place: int) -> None:
-        """An iteration is done; the stage is now at `place` of its `iterations`."""
+        """Note that an iteration is done and the stage is at `place` of its `iterations`."""
         if self.bar is not None:
             self.bar.update(place - self.place)
             self.place = place
 
     def scalars(self, iteration: int, values: dict[str, float]) -> None:
-        """Means since the last log step: `loss`, its terms, `lr`, `grad_norm`, `images_per_second`, …"""
+        """Report means since the last log step: `loss`, its terms, `lr`, `grad_norm`, `images_per_second`, …"""
         if self.board is None or self.bar is None:
             return
         for name, value in values.items():
@@ -80,7 +80,7 @@ class Progress:
             print(f"{self.title} {iteration}{of}{share}: {text}, ETA {_duration(eta)}", file=sys.stderr)
 
     def validation(self, iteration: int, validation: Validation) -> None:
-        """Scores to all places; the first picture of each set to TensorBoard: bicubic (or input), restored, HR."""
+        """Report scores, and to TensorBoard the first picture of each set: bicubic (or input), restored, HR."""
         if self.board is None or self.bar is None:
             return
         for (name, compression), score in validation.scores.items():
@@ -99,7 +99,7 @@ class Progress:
         """Flush and close."""
         if self.board is not None and self.bar is not None:
             self.bar.close()
-            # A full disk: what it could not take was said when it was written.
+            # An error of a full disk was raised by the write.
             with suppress(OSError):
                 self.board.close()
             for handler in self.log.handlers:
@@ -108,14 +108,14 @@ class Progress:
 
 
 class _LogFile(logging.FileHandler):
-    """A log whose errors (a full disk) reach the caller, where logging would print a traceback for every line."""
+    """A log file that raises errors such as a full disk; logging's own prints a traceback for every line."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         raise
 
 
 def _figures(metrics: dict[str, float]) -> str:
-    """Y-PSNR / SSIM, then whatever else was measured."""
+    """Y-PSNR / SSIM, then the other measured metrics."""
     text = f"{metrics['psnr_y']:.3f} dB / {metrics['ssim_y']:.4f}"
     text += f", RGB {metrics['psnr_rgb']:.3f} dB" if "psnr_rgb" in metrics else ""
     return text + (f", LPIPS {metrics['lpips']:.4f}" if "lpips" in metrics else "")

@@ -1,4 +1,4 @@
-"""Signals that stop a training: the iteration is finished and saved first."""
+"""Signals that stop a training after the current iteration is finished and saved."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch
 from training.runtime import Runtime
 
 STOP_CHECK = 10
-"""With several processes, iterations between agreeing on whether one of them was told to stop."""
+"""With several processes, iterations between checks whether any of them received a signal."""
 SAME_PRESS_S = 1.0
-"""Signals that follow the first within this time are the same wish: a key that bounced, a launcher that hands on what
-the terminal has sent to all of its group."""
+"""Signals within this time of the first count as one: a key may bounce, and a launcher may forward a signal that the
+terminal already sent to its group."""
 
 
 class Stopped(Exception):
-    """A signal asked the run to stop; the iteration is finished and saved."""
+    """A signal stopped the run; the iteration is finished and saved."""
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by signal {signal_number}")
@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """Within `with`, SIGTERM and SIGINT are noted instead of obeyed; one that comes later does what it always did."""
+    """Within `with`, the first SIGTERM or SIGINT is only noted; a second one has its usual effect."""
 
     def __init__(self, runtime: Runtime):
         self.runtime = runtime
@@ -51,16 +51,16 @@ class StopSignals:
         now = time.monotonic()
         if not self.received:
             self.received, self._since = number, now
-            if self.runtime.is_main:  # not by print: the signal may have come in the middle of one
+            if self.runtime.is_main:  # not by print, which the signal may have interrupted
                 os.write(sys.stderr.fileno(), b"stopping after this iteration; once more to end at once, unsaved\n")
         elif now - self._since >= SAME_PRESS_S:
             signal.signal(number, self._before[number])
             signal.raise_signal(number)
 
     def ends_waiting(self) -> bool:
-        """Whether to stop waiting for a batch that does not come: one process may leave where it stands.
+        """Whether to stop waiting for a batch: true after a signal, if there is one process.
 
-        Of several processes each would leave at another iteration, and none could save: their launcher ends them.
+        Several processes would stop at different iterations and could not save; their launcher ends them.
         """
         return bool(self.received) and self.runtime.ranks == 1
 

@@ -8,42 +8,39 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, cast
 
-import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data.datasets import PatchDataset
+from data.datasets import Batch, PatchDataset
 from models import Generator
-from training.loop.batches import Batches, WaitEnded
+from training.loop.batches import Batches, WaitEnded, samples_of
+from training.loop.best_weights import BestWeights
 from training.loop.failures import FAULTS, explain
 from training.loop.monitor import Monitor
 from training.loop.progress import Progress
 from training.loop.stopping import Stopped, StopSignals
 from training.loop.time_budget import TimeBudget
+from training.loop.training_state import load_training_state, training_state
 from training.options import TrainOptions
 from training.recipes import RECIPES
-from training.recipes.base import Batch
-from training.resume import fingerprint, load_optimizer
-from training.run_folder import CheckpointError, RunFolder, weights_of
+from training.resume import fingerprint
+from training.run_folder import RunFolder, weights_of
 from training.runtime import Runtime
-from training.validation import Validator
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.options import to_yaml
 
-_FAR = 1 << 48
-"""Samples from one stage of a run that ends by the clock to the next: more than it can take."""
-
 
 class Trainer:
-    """Trains one stage of an experiment; `state`/`load_state` hold all that a resume needs.
+    """Trains one stage of an experiment; a resume needs only what `state` returns.
 
     Learning rates and samples are functions of the iteration, so the state is weights, optimisers and counters.
 
     Args:
-        budget: the run's clock, where it ends by the clock.
+        position: number of the stage, from 0.
+        budget: the clock of a run that ends by the clock.
 
     Raises:
-        UserError: a batch that the processes cannot share, unreadable images, perceptual weights that are missing.
+        UserError: unreadable images, perceptual weights that are missing.
     """
 
     def __init__(
@@ -62,30 +59,19 @@ class Trainer:
         self.position, self.budget = position, budget
         if budget is not None:
             budget.begin(position)
-        # A stage goes on where the one before it ended: it does not meet the same patches in the same order again.
-        self.first_sample = sum(stage.iterations * stage.batch_size for stage in options.stages[:position])
-        if budget is not None:  # nobody knows how many samples the stages before took
-            self.first_sample = position * _FAR
-        self.ranking: list[list[float]] = []
-        self.validated = 0  # the iteration that the ranking's newest scores are of
         self.images = fingerprint(dataset)
-        if self.stage.batch_size % (self.stage.accumulate * runtime.ranks):
-            raise UserError(
-                f"stages.{position}.batch_size {self.stage.batch_size} is not a multiple of "
-                f"{self.stage.accumulate} micro-batches × {runtime.ranks} processes"
-            )
         recipe = RECIPES[self.stage.recipe.type]
         self.recipe = recipe(self.stage.recipe, generator.train(), self.stage, runtime)
         self.ema: AveragedModel | None = None
         if self.stage.ema is not None:
             self.ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema))
             self.ema.module.requires_grad_(False)
-        self.validator = Validator(options.data.validation, options.generator.scale, self.stage.validation, runtime)
+        self.best = BestWeights(options, self.stage, folder, runtime)
         self.monitor = Monitor(self.recipe, self.stage, folder, runtime)
 
     @property
     def place(self) -> int:
-        """What schedules and `every` go by: the iteration, or with a budget the place that the time has reached."""
+        """Position in the schedules and in `every`: the iteration or, with a budget, the place the time has reached."""
         return self.iteration if self.budget is None else self.budget.place
 
     def run(self) -> None:
@@ -120,10 +106,10 @@ class Trainer:
 
     def _loop(self, progress: Progress, signals: StopSignals, batches: Batches) -> None:
         stage = self.stage
-        if self._validation_is_due():  # what stopped the run came before it
+        if self._validation_comes_first():
             with self._timed_ending():
                 self._validate(progress, saves=True)
-        since, clock = self.iteration, time.monotonic()
+        self.monitor.begin(self.iteration)
         while (before := self.place) < stage.iterations:
             try:
                 self.iterate([next(batches) for _ in range(stage.accumulate)])
@@ -133,29 +119,25 @@ class Trainer:
                 progress.step(self.place)
                 stop = signals.agreed(self.iteration)
             last = self.place == stage.iterations
-            if self.iteration > since and (last or stop or self._due(stage.log_every, before)):
-                self.monitor.check_losses()
-                rate = (self.iteration - since) * stage.batch_size / (time.monotonic() - clock)
-                means = {**self.monitor.means(self.iteration - since), **self.monitor.gradient_norms()}
-                progress.scalars(self.iteration, {**means, "images_per_second": rate})
-                since, clock = self.iteration, time.monotonic()
+            if self.iteration > self.monitor.since and (last or stop or self._due(stage.log_every, before)):
+                progress.scalars(self.iteration, self.monitor.report(self.iteration))
+                self.monitor.begin(self.iteration)
             saves = last or bool(stop) or self._due(stage.checkpoint.every, before)
             if saves:
                 self._save()
-            if self.validator.items and not stop and (last or self._due(stage.validation.every, before)):
+            if self.best.validator.items and not stop and (last or self._due(stage.validation.every, before)):
                 with self._timed_ending():
                     self._validate(progress, saves)
                 if last:
-                    for line in self.recipe.outcome(self.shown_generator, self.validator):
+                    for line in self.recipe.outcome(self.shown_generator, self.best.validator):
                         progress.say(f"iteration {self.iteration}: {line}")
-                since, clock = self.iteration, time.monotonic()
-                self.monitor.forget()
+                self.monitor.begin(self.iteration)
             if stop:
                 progress.say(f"stopped by {signal.Signals(stop).name} after iteration {self.iteration}, saved")
                 raise Stopped(stop)
 
     def _due(self, every: int, before: int) -> bool:
-        """Whether what happens `every` so many iterations happens now; `before` is the place before the iteration."""
+        """Whether the iteration that began at the place `before` reached a multiple of `every`."""
         return self.place // every > before // every
 
     @contextmanager
@@ -166,7 +148,7 @@ class Trainer:
             self.budget.after_ending(time.monotonic() - start)
 
     def iterate(self, micro_batches: list[Batch]) -> None:
-        """One iteration: the recipe's, what is noted of it, the EMA."""
+        """Run one iteration of the recipe, note its losses, update the EMA."""
         self.recipe.set_iteration(self.place)
         terms = self.recipe.iteration(micro_batches)
         self.iteration += 1
@@ -177,39 +159,32 @@ class Trainer:
             self.ema.update_parameters(self.generator)
 
     def batches(self, told_to_stop: Callable[[], bool] = lambda: False) -> Batches:
-        """Micro-batches from the current iteration to the stage's last, on the device."""
-        until = self.stage.iterations if self.budget is None else _FAR // self.stage.batch_size
-        span = range(self.iteration, until)
-        return Batches(self.dataset, self.stage, span, self.first_sample, self.runtime, told_to_stop)
+        """Micro-batches from the current iteration to the last of the stage, on the device."""
+        samples = samples_of(self.options, self.position, by_clock=self.budget is not None)
+        return Batches(self.dataset, self.stage, samples, self.iteration, self.runtime, told_to_stop)
 
     @property
     def shown_generator(self) -> Generator:
-        """The generator that is validated, ranked and exported: the EMA where one is kept."""
+        """The generator that is validated, ranked and exported: the EMA if one is kept."""
         return self.generator if self.ema is None else cast(Generator, self.ema.module)
 
-    def _validation_is_due(self) -> bool:
-        """Whether the stage begins with a validation: one that a stop came before, or one to time for the budget."""
+    def _validation_comes_first(self) -> bool:
+        """Whether the stage begins with a validation: a stop came before it, or the budget needs to know its time."""
         if self.budget is not None:
-            return self.budget.ending is None and bool(self.validator.items)
-        at = self.iteration == self.stage.iterations or self.iteration % self.stage.validation.every == 0
-        return bool(at and self.iteration and self.validator.items and self.validated != self.iteration)
+            return self.budget.ending is None and bool(self.best.validator.items)
+        return self.best.lack(self.iteration)
 
     def _validate(self, progress: Progress, saves: bool) -> None:
-        """Score, rank and keep the best; `saves`: the ranking goes into the checkpoint of this iteration."""
+        """Score, rank and keep the best; `saves`: the checkpoint of this iteration then holds the ranking."""
         self.monitor.check_weights(self.iteration)
         try:
-            validation = self.validator(self.shown_generator)
+            validation = self.best.validator(self.shown_generator)
             progress.validation(self.iteration, validation)
         except Exception:
-            if not saves:  # whatever a validation meets costs no iteration
+            if not saves:  # a validation that fails costs no iteration
                 self._save()
             raise
-        self.validated = self.iteration
-        self.ranking = [entry for entry in self.ranking if entry[1] != self.iteration]
-        self.ranking.append([validation.rank(self.stage.validation.rank_by), self.iteration])
-        keep = self.stage.checkpoint.keep_best
-        if self.runtime.is_main:
-            self.ranking = self.folder.save_best(self._weights(), self.iteration, self.ranking, keep)
+        self.best.add(validation, self.iteration, self._weights)
         if saves:
             self._save()
 
@@ -217,7 +192,7 @@ class Trainer:
         self.monitor.check_weights(self.iteration)
         if self.runtime.is_main:
             weights = self._weights()
-            if not self.validator.items:
+            if not self.best.validator.items:
                 write_atomically(self.folder.best, weights)
             write_atomically(self.folder.last, weights)
             self.folder.save(self.state(), self.stage.checkpoint.keep, self.stage.checkpoint.keep_every)
@@ -227,52 +202,26 @@ class Trainer:
         return weights_of(self.shown_generator, self.options.name, self.stage.name, self.iteration)
 
     def state(self) -> dict[str, Any]:
-        """Everything that a resume needs: tensors, numbers and text alone."""
-        scaler = self.runtime.accelerator.scaler
+        """Everything that a resume needs: tensors, numbers and text."""
         return {
             "stage": self.stage.name,
             "iteration": self.iteration,
-            "networks": {name: network.state_dict() for name, network in self.recipe.networks.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.recipe.optimizers.items()},
-            "ema": None if self.ema is None else self.ema.module.state_dict(),
-            "scaler": None if scaler is None else scaler.state_dict(),
-            "random": {"cpu": torch.get_rng_state()},
-            "ranking": self.ranking,
-            "validated": self.validated,
-            "ranked_by": self.stage.validation.ranking,
+            **training_state(self.recipe, self.ema, self.runtime),
+            **self.best.state(),
             "images": self.images,
             "options": to_yaml(self.options),
             "budget": None if self.budget is None else self.budget.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up where `state` was made.
+        """Continue from `state`.
 
         Raises:
             CheckpointError: it was made with another network, recipe or EMA setting.
         """
         where = str(self.folder.checkpoint(state["iteration"]))
-        try:
-            for name, network in self.recipe.networks.items():
-                network.load_state_dict(state["networks"][name])
-            for name, optimizer in self.recipe.optimizers.items():
-                load_optimizer(optimizer, state["optimizers"][name], where)
-            if self.ema is not None:
-                self.ema.module.load_state_dict(state["ema"] or state["networks"]["generator"])
-                self.ema.n_averaged.fill_(state["iteration"])
-            if state["scaler"] is not None and self.runtime.accelerator.scaler is not None:
-                self.runtime.accelerator.scaler.load_state_dict(state["scaler"])
-            torch.set_rng_state(state["random"]["cpu"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:  # TypeError: a random state of floats
-            reason = " ".join(str(error).split())
-            raise CheckpointError(
-                f"{where}: does not fit this network and recipe ({reason[:200]}); "
-                "resume with the options it was made with"
-            ) from None
+        load_training_state(state, self.recipe, self.ema, self.runtime, where)
         self.iteration = state["iteration"]
-        self.validated = state.get("validated", self.iteration)
+        self.best.load_state(state)
         if self.budget is not None and state.get("budget") is not None:
             self.budget.resume(state["budget"], self.position)
-        # Scores of another kind say nothing about those to come: the best are found anew from here.
-        comparable = state.get("ranked_by", "psnr_y") == self.stage.validation.ranking
-        self.ranking = [list(entry) for entry in state["ranking"]] if comparable else []

@@ -1,22 +1,25 @@
 """Recipe `adversarial`: ESRGAN's training with a discriminator (arXiv 1809.00219, sections 3.2 and 3.4).
 
-The generator's update comes first, with the discriminator frozen; then the discriminator's, on the same images. As
-the discriminator has not changed in between, the means of its logits that the first update takes are the second's too.
+The generator is updated first, with the discriminator frozen, then the discriminator on the same images. The first
+update does not change the discriminator, so the second reuses the means of its logits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from data.datasets import Batch
 from losses import AdversarialLossOptions, PerceptualLossOptions, PixelLossOptions, RelativisticAverageGAN
 from models import DiscriminatorOptions, Generator, build_discriminator
-from training.optimization import OptimizationOptions, OptimizerOptions, build_optimizer, set_learning_rate
-from training.recipes.base import Batch, sum_of, take_step
-from training.recipes.supervised import Supervised, SupervisedOptions
+from training.optimization import OptimizationOptions, OptimizerOptions
+from training.recipes.base import Recipe, inputs
+from training.recipes.output_losses import OutputLosses, OutputLossOptions
+from training.recipes.update import Update
 from training.runtime import Runtime
 
 
@@ -38,13 +41,13 @@ class AdversarialPerceptualLossOptions(PerceptualLossOptions):
     """`l2` mean d², `charbonnier` mean √(d² + eps), `l1` mean |d|."""
 
 
-class AdversarialOptions(SupervisedOptions):
+class AdversarialOptions(OutputLossOptions):
     """Losses of `adversarial` and its discriminator; the defaults are SubjectiveQE-ESRGAN's.
 
     The generator's loss is `perceptual + lpips + pixel + adversarial`, and its `optimizer` is the stage's.
     """
 
-    type: Literal["adversarial"] = "adversarial"  # type: ignore[assignment]  # another tag than its base
+    type: Literal["adversarial"] = "adversarial"
     pixel: AdversarialPixelLossOptions = AdversarialPixelLossOptions()
     """Loss between pixels."""
     perceptual: AdversarialPerceptualLossOptions | None = AdversarialPerceptualLossOptions()
@@ -52,70 +55,62 @@ class AdversarialOptions(SupervisedOptions):
     adversarial: AdversarialLossOptions = AdversarialLossOptions()
     """The generator's term of the relativistic average GAN."""
     discriminator: DiscriminatorOptions = DiscriminatorOptions()
-    """The network that tells HR from restored patches; starts from random weights."""
+    """The network that distinguishes HR from restored patches; it starts from random weights."""
     optimizer: OptimizerOptions | None = None
-    """The discriminator's; null: as the stage's. The stage's `schedule` and `clip_grad_norm` are for both."""
+    """Optimiser of the discriminator; null: as the stage's. Both use the stage's `schedule` and `clip_grad_norm`."""
 
     @property
     def hr_patch_size(self) -> int:
         return self.discriminator.patch_size
 
 
-class Adversarial(Supervised):
+class Adversarial(Recipe):
     """Two updates an iteration: the generator's, then the discriminator's.
 
-    The discriminator is always in training mode, as in the released program: batch norm takes the statistics of what
-    it judges, HR or SR patches of one micro-batch on one process. The relativistic means are those of a micro-batch,
-    over all processes.
+    The discriminator is always in training mode, as in the released program: batch norm uses the statistics of the
+    images that are judged, HR or SR patches of one micro-batch on one process. The relativistic means are over one
+    micro-batch and all processes.
     """
 
     Options = AdversarialOptions
-    options: AdversarialOptions
 
     def __init__(self, options: AdversarialOptions, generator: Generator, stage: OptimizationOptions, runtime: Runtime):
         super().__init__(options, generator, stage, runtime)
+        self.losses = runtime.place(OutputLosses(options))
         self.gan = RelativisticAverageGAN(options.adversarial)
         self.discriminator = runtime.place(build_discriminator(options.discriminator))
-        self.judge_options = options.optimizer or stage.optimizer
-        optimizer = build_optimizer(self.judge_options, self.discriminator.parameters(), fused=runtime.fused)
-        self.judge, self.judge_optimizer = runtime.prepare(self.discriminator, optimizer)
-        self.discriminator.requires_grad_(False)  # but while it is updated
+        self.judge_update = Update(self.discriminator, options.optimizer or stage.optimizer, stage, runtime)
+        self.judge = self.judge_update.network
+        self.discriminator.requires_grad_(False)  # except while it is updated
         self.networks["discriminator"] = self.discriminator
-        self.optimizers["discriminator"] = self.judge_optimizer
+        self.optimizers["discriminator"] = self.judge_update.optimizer
 
     def set_iteration(self, iteration: int) -> None:
         super().set_iteration(iteration)
-        factor = self.stage.schedule.factor(iteration, self.stage.iterations)
-        set_learning_rate(self.judge_optimizer, self.judge_options.lr * factor)
+        self.judge_update.set_iteration(iteration)
 
     def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
-        micro_batches = [dict(batch) for batch in micro_batches]  # `terms` adds to them
-        terms = self.optimize(micro_batches, self.terms)
+        """`discriminator` is its loss, `d_hr` and `d_sr` are the means of its logits; `*_d` belong to its update."""
+        # Images, the mean logit of the other kind, the discriminator's loss of both.
+        to_judge: list[tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor]]] = []
+        for batch in self.update.parts(micro_batches):
+            sr = self.step(*inputs(batch))
+            with self.runtime.accelerator.no_sync(self.judge):  # frozen, it has no gradients to exchange
+                with torch.no_grad():
+                    d_hr = self.judge(batch["hr"])
+                d_sr = self.judge(sr)
+            mean_hr, mean_sr = (self.runtime.mean(logits.float().mean()) for logits in (d_hr, d_sr))
+            terms = self.losses(sr, batch)
+            terms["adversarial"] = self.gan.generator(d_sr, d_hr, mean_sr, mean_hr)
+            self.update.backward(terms, d_hr=mean_hr, d_sr=mean_sr)
+            to_judge.append((batch["hr"], mean_sr.detach(), self.gan.discriminator_hr))
+            to_judge.append((sr.detach(), mean_hr, self.gan.discriminator_sr))
+        of_generator = self.update.step()
+
         self.discriminator.requires_grad_(True)
-        halves = [(kind, batch) for batch in micro_batches for kind in ("hr", "sr")]
-        share = 1 / len(micro_batches)
-        judged = take_step(self.runtime, self.stage, self.judge, self.judge_optimizer, halves, self.judged, share)
+        for images, mean_of_other, loss_of in self.judge_update.parts(to_judge, share=1 / len(micro_batches)):
+            self.judge_update.backward({"discriminator": loss_of(self.judge(images), mean_of_other)})
+        of_judge = self.judge_update.step()
         self.discriminator.requires_grad_(False)
-        return {**terms, **{"discriminator" if name == "loss" else f"{name}_d": t for name, t in judged.items()}}
-
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The generator's, and the means of D(hr) and D(sr); `batch` gains what the discriminator's update takes."""
-        sr = self.restore(batch)
-        # Frozen, it has no gradients to exchange.
-        with self.runtime.accelerator.no_sync(self.judge):
-            with torch.no_grad():
-                d_hr = self.judge(batch["hr"])
-            d_sr = self.judge(sr)
-        mean_hr, mean_sr = (self.runtime.mean(logits.float().mean()) for logits in (d_hr, d_sr))
-        batch.update(sr=sr.detach(), mean_hr=mean_hr, mean_sr=mean_sr.detach())
-        terms = self.compare(sr, batch)
-        terms["adversarial"] = self.gan.generator(d_sr, d_hr, mean_sr, mean_hr)
-        return {"loss": sum_of(terms), **terms, "d_hr": mean_hr, "d_sr": mean_sr}
-
-    def judged(self, half: tuple[str, Batch]) -> dict[str, Tensor]:
-        """The discriminator's loss on one kind of patches, `hr` or `sr`."""
-        kind, batch = half
-        logits = self.judge(batch[kind])
-        if kind == "hr":
-            return {"loss": self.gan.discriminator_hr(logits, batch["mean_sr"])}
-        return {"loss": self.gan.discriminator_sr(logits, batch["mean_hr"])}
+        discriminator = {"discriminator": of_judge.pop("loss")}
+        return {**of_generator, **discriminator, **{f"{name}_d": value for name, value in of_judge.items()}}

@@ -6,13 +6,15 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from models import CISRNet, Generator
+from data.datasets import Batch
+from models import CISRNet
 from training.optimization import OptimizationOptions
-from training.recipes.supervised import Supervised, SupervisedOptions
+from training.recipes.base import Recipe
+from training.recipes.output_losses import OutputLosses, OutputLossOptions
 from training.runtime import Runtime
 
 
-class CoarseToFineOptions(SupervisedOptions):
+class CoarseToFineOptions(OutputLossOptions):
     """Losses of `coarse_to_fine`, and the part of the network that the stage trains.
 
     Stage 1 of the paper: `part: coarse` with 0.1·L1. Stage 2: `part: whole`, where the refined output alone is
@@ -20,13 +22,13 @@ class CoarseToFineOptions(SupervisedOptions):
     """
 
     trains: ClassVar[tuple[str, ...]] = ("cisrnet",)
-    type: Literal["coarse_to_fine"] = "coarse_to_fine"  # type: ignore[assignment]  # another tag than its base
+    type: Literal["coarse_to_fine"] = "coarse_to_fine"
     part: Literal["coarse", "whole"]
     """`coarse`: the coarse network alone, the refinement frozen. `whole`: both, through the refined output."""
 
 
 class CoarseStep(nn.Module):
-    """The coarse estimate as a module of its own, so that it can be wrapped for several processes."""
+    """Computes the coarse estimate; a module, so that it can be wrapped for several processes."""
 
     def __init__(self, network: CISRNet):
         super().__init__()
@@ -36,22 +38,25 @@ class CoarseStep(nn.Module):
         return self.network.coarse(lr)
 
 
-class CoarseToFine(Supervised):
-    """`supervised` on the coarse estimate (stage 1) or on the refined one (stage 2)."""
+class CoarseToFine(Recipe):
+    """The losses of `supervised` on the coarse estimate (stage 1) or on the refined one (stage 2)."""
 
     Options = CoarseToFineOptions
 
-    def __init__(
-        self, options: CoarseToFineOptions, generator: Generator, stage: OptimizationOptions, runtime: Runtime
-    ):
-        self.part = options.part
+    def __init__(self, options: CoarseToFineOptions, generator: CISRNet, stage: OptimizationOptions, runtime: Runtime):
         super().__init__(options, generator, stage, runtime)
+        self.losses = runtime.place(OutputLosses(options))
 
-    def make_step(self, generator: Generator) -> nn.Module:
-        if self.part == "whole":
+    def make_step(self, generator: CISRNet) -> nn.Module:
+        if self.options.part == "whole":
             return generator
-        assert isinstance(generator, CISRNet)
         generator.requires_grad_(False)
         for module in generator.coarse_modules:
             module.requires_grad_(True)
         return CoarseStep(generator)
+
+    def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
+        for batch in self.update.parts(micro_batches):
+            sr = self.step(batch["lr"])  # coarse or refined
+            self.update.backward(self.losses(sr, batch))
+        return self.update.step()

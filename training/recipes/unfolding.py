@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from data.datasets import Batch
 from losses import PixelLoss, PixelLossOptions
 from models import CISRPSI
 from models.cisr_psi import bicubic_up
 from training.optimization import OptimizationOptions
-from training.recipes.base import Batch, OneStepRecipe, RecipeOptions, add_terms
+from training.recipes.base import Recipe, RecipeOptions
 from training.runtime import Runtime
 
 
@@ -27,13 +27,13 @@ class UnfoldingOptions(RecipeOptions):
     lambda_start: float = Field(default=0.1, ge=0, le=1)
     """λ at the first iteration."""
     lambda_rise: float = Field(default=0.2, ge=0)
-    """What λ rises by each time."""
+    """Step by which λ rises."""
     lambda_every: int = Field(default=10000, ge=1)
     """Iterations between rises (the paper's 20 epochs are 10,000)."""
     schedule: Literal["sound", "released"] = "sound"
-    """`released` does three things as the released program: λ rises past 1, so that ŷ is pushed away from the clean LR
-    image; it rises a twentieth of `lambda_every` early, as epochs are numbered from 1 there; and step 0, whose weight
-    is 0, runs backward and an optimiser step on gradients of zero, with which Adam goes on by its momentum."""
+    """`released` follows the released program in three points: λ rises past 1, which pushes ŷ away from the clean LR
+    image; it rises a twentieth of `lambda_every` early, as the program numbers epochs from 1; and step 0, whose weight
+    is 0, takes an optimiser step with zero gradients, in which Adam's momentum still changes the weights."""
 
     def weight_of_hr(self, iteration: int) -> float:
         """λ, a function of the iteration alone."""
@@ -44,7 +44,7 @@ class UnfoldingOptions(RecipeOptions):
 
 
 class UnfoldingStep(nn.Module):
-    """One unfolding step as a module of its own, so that it can be wrapped for several processes."""
+    """Computes one unfolding step; a module, so that it can be wrapped for several processes."""
 
     def __init__(self, network: CISRPSI):
         super().__init__()
@@ -54,20 +54,14 @@ class UnfoldingStep(nn.Module):
         return self.network.step(z, x_hat)
 
 
-class Unfolding(OneStepRecipe):
-    """Per batch x̂₀ = bicubic(z); then per step (ŷ, x̂) = net(z, x̂), x̂ detached, loss, backward, optimiser step.
-
-    Steps outside, micro-batches inside. Both non-local operators stay frozen.
-    """
+class Unfolding(Recipe):
+    """One optimiser step for each unfolding step, from x̂₀ = bicubic(z). Both non-local operators stay frozen."""
 
     Options = UnfoldingOptions
     needs_clean_lr = True
 
     def __init__(self, options: UnfoldingOptions, generator: CISRPSI, stage: OptimizationOptions, runtime: Runtime):
-        generator.arm.prior.requires_grad_(False)
-        generator.rem.prior.requires_grad_(False)
-        super().__init__(generator, UnfoldingStep(generator), stage, runtime)
-        self.options = options
+        super().__init__(options, generator, stage, runtime)
         self.scale = generator.scale
         steps = generator.options.steps
         # The released w = linspace(0, 1, steps); a single step gets all the weight.
@@ -75,32 +69,31 @@ class Unfolding(OneStepRecipe):
         self.loss = PixelLoss(options.pixel)
         self.weight_of_hr = options.weight_of_hr(0)
 
+    def make_step(self, generator: CISRPSI) -> nn.Module:
+        generator.arm.prior.requires_grad_(False)
+        generator.rem.prior.requires_grad_(False)
+        return UnfoldingStep(generator)
+
     def set_iteration(self, iteration: int) -> None:
         super().set_iteration(iteration)
         self.weight_of_hr = self.options.weight_of_hr(iteration)
 
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Of one step, without its weight; the x̂ that it starts from, `batch["x_hat"]`, is replaced by the new one."""
-        y_hat, x_hat = self.step(batch["lr"], batch["x_hat"])
-        batch["x_hat"] = x_hat.detach()
-        restored, enlarged = self.loss(y_hat, batch["clean_lr"]), self.loss(x_hat, batch["hr"])
-        mixed = (1 - self.weight_of_hr) * restored + self.weight_of_hr * enlarged
-        return {"loss": mixed, "restored_lr": restored, "sr": enlarged}
-
     def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
-        unfolded = [{**batch, "x_hat": bicubic_up(batch["lr"], self.scale)} for batch in micro_batches]
-        loss: dict[str, Tensor] = {}
-        last: dict[str, Tensor] = {}
+        """`loss` is the sum over the unfolding steps; `restored_lr` and `sr` are the unweighted losses of the last."""
+        x_hats = [bicubic_up(batch["lr"], self.scale) for batch in micro_batches]
+        losses: list[Tensor] = []
+        terms: dict[str, Tensor] = {}
         for weight in self.step_weights:
-            if weight == 0 and self.options.schedule == "sound":
+            if weight == 0 and self.options.schedule == "sound":  # no gradient: only x̂ is needed
                 with torch.no_grad():
-                    for batch in unfolded:
-                        batch["x_hat"] = self.step(batch["lr"], batch["x_hat"])[1]
+                    x_hats = [self.step(batch["lr"], x_hat)[1] for batch, x_hat in zip(micro_batches, x_hats)]
                 continue
-            last = self.optimize(unfolded, partial(self._weighted, weight=weight))
-            add_terms(loss, {"loss": last.pop("loss")}, 1.0)
-        return {**loss, **last}
-
-    def _weighted(self, batch: Batch, weight: float) -> dict[str, Tensor]:
-        terms = self.terms(batch)
-        return {**terms, "loss": weight * terms["loss"]}
+            for number, batch in self.update.parts(list(enumerate(micro_batches))):
+                y_hat, x_hat = self.step(batch["lr"], x_hats[number])
+                x_hats[number] = x_hat.detach()
+                restored, enlarged = self.loss(y_hat, batch["clean_lr"]), self.loss(x_hat, batch["hr"])
+                mixed = (1 - self.weight_of_hr) * restored + self.weight_of_hr * enlarged
+                self.update.backward({"mixed": weight * mixed}, restored_lr=restored, sr=enlarged)
+            terms = self.update.step()
+            losses.append(terms["loss"])
+        return {**terms, "loss": sum(losses[1:], start=losses[0])}

@@ -3,8 +3,8 @@
     options = load("options/cisrnet/x2.yml", TrainOptions, ["stages.0.iterations=10"])
 
 A file may name another under `base:` (a path relative to itself): mappings are merged key by key, everything
-else is replaced. Overrides are applied last. Each value remembers the file and line it came from, so that a mistake is
-reported where it was made.
+else is replaced. An item of a list may say `like: <name of an earlier item>`, with the same rule. Overrides are applied
+last. Each value remembers the file and line it came from, so that a mistake is reported where it was made.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from utils.errors import OptionsError
+from utils.options.like import resolve_likes
 from utils.options.mistakes import explain
 from utils.options.sources import apply_overrides, read_with_bases
 from utils.options.yaml_text import KeyPath, Origins, dotted, parse, to_text
@@ -24,12 +25,13 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def load(path: str | Path, type_: type[Options], overrides: list[str] | tuple[str, ...] = ()) -> Options:
-    """Read `path` (and its bases), apply `dotted.key=value` overrides, validate against `type_`.
+    """Read `path` (and its bases), resolve `like`, apply `dotted.key=value` overrides, validate against `type_`.
 
     Raises:
         OptionsError: unreadable file, bad YAML, unknown key, wrong type or an impossible combination.
     """
     data, origins = read_with_bases(Path(path))
+    resolve_likes(data, origins)
     apply_overrides(data, origins, overrides)
     return validate(data, type_, str(path), origins)
 

@@ -27,7 +27,7 @@ def read_with_bases(path: Path, _seen: tuple[Path, ...] = ()) -> tuple[dict[str,
     if not base_path.is_file():
         raise OptionsError(f"{origins[('base',)]}: base: no such file: {base_path}")
     merged, merged_origins = read_with_bases(base_path, (*_seen, resolved))
-    _merge(merged, data, (), merged_origins, origins)
+    merge(merged, data, (), merged_origins, origins)
     return merged, merged_origins
 
 
@@ -51,14 +51,19 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
     return parse(text, str(path))
 
 
-def _merge(into: dict[str, Any], new: dict[str, Any], path: KeyPath, into_origins: Origins, origins: Origins) -> None:
-    """`new` over `into`, in place: mappings merge unless they name another `type`, the rest is replaced."""
+def merge(into: dict[str, Any], new: dict[str, Any], path: KeyPath, into_origins: Origins, origins: Origins) -> None:
+    """Put `new` over `into`, in place: mappings merge unless they name another `type`, the rest is replaced.
+
+    Args:
+        path: the place of both in their files.
+        into_origins, origins: the line of every value of `into` and of `new`.
+    """
     for key, value in new.items():
         here = (*path, key)
         old = into.get(key)
         if isinstance(value, dict) and isinstance(old, dict) and value.get("type", old.get("type")) == old.get("type"):
             into_origins[here] = origins[here]
-            _merge(old, value, here, into_origins, origins)
+            merge(old, value, here, into_origins, origins)
             continue
         into[key] = value
         for stale in [place for place in into_origins if place[: len(here)] == here]:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def draw_networks() -> dict[str, Figure]:
-    """The networks at the papers' sizes, by the name of their files."""
-    return {
+    """The networks at the papers' sizes, by file name."""
+    drawings = {
         "network_cisr_psi": draw_cisr_psi(),
         "network_cisrnet": draw_cisrnet(),
         "network_rrdbnet": draw_rrdbnet(),
     }
+    return {name: page.figure for name, page in drawings.items()}

@@ -1,16 +1,16 @@
-"""CISR-PSI as a drawing; `models/cisr_psi.py` is what it must agree with."""
+"""Drawing of CISR-PSI; it must agree with models/cisr_psi.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from evaluation.figures.networks.diagram import (
+    CONV,
     DOTS,
     GAP,
+    GROUP,
     PRODUCT,
+    RELU,
     SUM,
     Diagram,
-    Kind,
     Node,
     Part,
     image,
@@ -20,27 +20,14 @@ from evaluation.figures.networks.diagram import (
 )
 from models.cisr_psi import CISRPSIOptions
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-CONV, RELU = slab("conv", "conv 3×3"), slab("activation", "ReLU")
 CONCAT = slab("concat", "concat")
-GROUP = slab("block", "residual group")
 PRIOR = wide("attention", "non-local\nprior", 8.5)
 COMBINATION = wide("attention", "adaptive\ncombination", 10.5)
 Z, D, U, Y_HAT, X_HAT = "$z$", "$d$", "$u$", r"$\hat{y}$", r"$\hat{x}$"
-WORDS: dict[Kind, str] = {
-    "conv": "convolution",
-    "activation": "activation",
-    "attention": "attention, weighting",
-    "block": "in detail below",
-    "upsample": "changes size",
-    "fixed": "no weights",
-}
 
 
-def draw_cisr_psi() -> Figure:
-    """The unfolded network at the paper's sizes, both of its modules, and what these are made of."""
+def draw_cisr_psi() -> Diagram:
+    """The unfolded network at the paper's sizes, its two modules, and their parts."""
     options = CISRPSIOptions(scale=2)
     page = Diagram(84, 101.5)
     _unfolded(page, options, y=88.5)
@@ -49,12 +36,12 @@ def draw_cisr_psi() -> Figure:
     _group(page, options, x=55, y=35.5)
     _block(page, options, x=1, y=11)
     _combination(page, x=38, y=11)
-    page.legend(WORDS, 3, 1.6)
-    return page.figure
+    page.legend(3, 1.6, attention="attention, weighting", upsample="changes size")
+    return page
 
 
 def _unfolded(page: Diagram, options: CISRPSIOptions, y: float) -> None:
-    """z goes to every module; the weights of the steps are the same."""
+    """z is an input of every module; all steps share their weights."""
     removal, enhancement = slab("block", "ARM"), slab("block", "REM")
     parts = [image(f"LR\n{Z}", 5), _resize("bicubic ↑", slab=True)]
     for step in range(1, options.steps):
@@ -118,7 +105,7 @@ def _joined(page: Diagram, names: list[str], x: float, y: float) -> Node:
 
 
 def _chain(page: Diagram, joined: Node, before: list[Part], after: list[Part], groups: int, y: float) -> list[Node]:
-    """A backbone behind a concatenation: `before`, residual groups with a skip over them all, `after`."""
+    """A backbone after a concatenation: `before`, residual groups with one skip connection, `after`."""
     nodes = page.row([*before, GROUP, DOTS, GROUP, SUM, *after], joined.right[0] + GAP, y)
     page.arrow(joined.right, nodes[0].left)
     head, first, _, last, added = nodes[len(before) - 1 : len(before) + 4]
@@ -128,7 +115,7 @@ def _chain(page: Diagram, joined: Node, before: list[Part], after: list[Part], g
 
 
 def _prior(page: Diagram, guide: str, x: float, y: float) -> Node:
-    """u from z and the image that guides the similarities."""
+    """u, from z and the image that determines the similarities."""
     block, out = page.row([PRIOR, signal(U)], x + 4.4, y)
     for name, level in ((Z, y + 1.3), (guide, y - 1.3)):
         named = page.place(signal(name), x + 1.2, level)
@@ -162,7 +149,7 @@ def _block(page: Diagram, options: CISRPSIOptions, x: float, y: float) -> None:
 
 
 def _combination(page: Diagram, x: float, y: float) -> None:
-    """Weights that sum to 1, a map for each of three images."""
+    """Three images weighted by maps that sum to 1."""
     page.frame(x, y - 7.5, x + 45, y + 11, "adaptive combination")
     first, second = slab("conv", "1×1, 9→3"), slab("conv", "1×1, 3→3")
     scaled, softmax, summed = slab("fixed", "÷ 255"), slab("activation", "softmax"), slab("fixed", "sum of the 3")

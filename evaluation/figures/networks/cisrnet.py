@@ -1,31 +1,30 @@
-"""CISRNet as a drawing; `models/cisrnet.py` is what it must agree with."""
+"""Drawing of CISRNet; it must agree with models/cisrnet.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from evaluation.figures.networks.diagram import DOTS, GAP, PRODUCT, SUM, Diagram, Kind, Part, image, signal, slab, wide
+from evaluation.figures.networks.diagram import (
+    CONV,
+    DOTS,
+    GAP,
+    GROUP,
+    PRODUCT,
+    RELU,
+    SUM,
+    Diagram,
+    Part,
+    image,
+    signal,
+    slab,
+    wide,
+)
 from models.cisrnet import CISRNetOptions
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 BLOCKS = {"parallel": "PDAB", "sequential": "SDAB"}
-CONV, CONV1, RELU = slab("conv", "conv 3×3"), slab("conv", "conv 1×1"), slab("activation", "ReLU")
-SIGMOID = slab("activation", "sigmoid")
-GROUP = slab("block", "residual group")
-WORDS: dict[Kind, str] = {
-    "conv": "convolution",
-    "activation": "activation",
-    "attention": "attention",
-    "block": "in detail below",
-    "upsample": "enlarges",
-    "fixed": "no weights",
-}
+CONV1, SIGMOID = slab("conv", "conv 1×1"), slab("activation", "sigmoid")
 
 
-def draw_cisrnet() -> Figure:
-    """The whole network at the paper's sizes, its two attention blocks, and what these are made of."""
+def draw_cisrnet() -> Diagram:
+    """The network at the paper's sizes, its two attention blocks, and their parts."""
     options = CISRNetOptions(scale=2)
     page = Diagram(96, 67)
     _whole(page, options, y=54.5)
@@ -34,8 +33,8 @@ def draw_cisrnet() -> Figure:
     _group(page, x=1, y=11.5)
     _channel(page, options, x=30, y=11.5)
     _spatial(page, x=63.8, y=11.5)
-    page.legend(WORDS, 3, 1.6)
-    return page.figure
+    page.legend(3, 1.6)
+    return page
 
 
 def _whole(page: Diagram, options: CISRNetOptions, y: float) -> None:
@@ -58,7 +57,7 @@ def _whole(page: Diagram, options: CISRNetOptions, y: float) -> None:
 
 
 def _parallel(page: Diagram, x: float, y: float) -> None:
-    """PDAB: both attentions see the same features; a 1×1 convolution mixes what they give."""
+    """PDAB: both attentions see the same features; a 1×1 convolution mixes their outputs."""
     page.frame(x, y - 7, x + 47, y + 11.5, "PDAB: parallel dual attention block")
     start, *_, body = page.row([signal("", 0.5), CONV, RELU, CONV], x + 1.5, y)
     above = page.place(wide("attention", "spatial\nattention", 8.5), body.x + 9.5, y + 3.5)
@@ -74,7 +73,7 @@ def _parallel(page: Diagram, x: float, y: float) -> None:
 
 
 def _sequential(page: Diagram, x: float, y: float) -> None:
-    """SDAB: channel attention first, spatial attention on what it gives."""
+    """SDAB: channel attention, then spatial attention on its output."""
     page.frame(x, y - 7, x + 45.5, y + 11.5, "SDAB: sequential dual attention block")
     channel, spatial = (wide("attention", f"{name}\nattention", 8.5) for name in ("channel", "spatial"))
     nodes = page.row([signal("", 0.5), CONV, RELU, CONV, channel, spatial, SUM, signal("", 0.5)], x + 1.5, y)

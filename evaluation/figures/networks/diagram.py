@@ -20,16 +20,25 @@ COLOURS: dict[Kind, str] = {
     "fixed": "#E3E3E3",
     "concat": "#6B6B6B",
 }
+WORDS: dict[Kind, str] = {
+    "conv": "convolution",
+    "activation": "activation",
+    "attention": "attention",
+    "block": "in detail below",
+    "upsample": "enlarges",
+    "fixed": "no weights",
+}
+"""The legend: its order, and its texts unless a drawing has others."""
 INK = "#202020"
 GAP = 2.0
-"""Between the blocks of a row: room for an arrow, and for the dot where a skip begins."""
+"""Space between the blocks of a row, for an arrow and the dot where a skip begins."""
 _SLAB = 3.0, 11.0
 _Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Part:
-    """What stands in a row. Slabs carry their text upright; `wide` ones along the row."""
+    """An element of a row. A slab carries its text upright, a `wide` part along the row."""
 
     kind: Kind | Literal["sum", "product", "dots", "signal"]
     text: str = ""
@@ -63,11 +72,12 @@ def signal(text: str, width: float = 2.4) -> Part:
 
 SUM, PRODUCT = Part("sum", width=2.2, height=2.2), Part("product", width=2.2, height=2.2)
 DOTS = Part("dots", width=2.2, height=2.2)
+CONV, RELU, GROUP = slab("conv", "conv 3×3"), slab("activation", "ReLU"), slab("block", "residual group")
 
 
 @dataclass(frozen=True)
 class Node:
-    """A part where it stands; x and y are its middle."""
+    """A part at its position; x and y are its centre."""
 
     x: float
     y: float
@@ -92,7 +102,7 @@ class Node:
 
 
 class Diagram:
-    """A page of `width`×`height` that parts are drawn on; y runs upwards. `figure` is the result."""
+    """A page of `width`×`height` for parts and lines; y points upwards. `figure` is the result."""
 
     def __init__(self, width: float, height: float):
         from matplotlib.figure import Figure
@@ -158,14 +168,14 @@ class Diagram:
         self.arrow(start, (start[0], y), (end.x, y), end.top if y > end.y else end.bottom)
 
     def concatenate(self, start: _Point, ends: Sequence[Node], y: float, into: float) -> None:
-        """From a point on a line up to `y`, along, and down into each of `ends`, `into` beside the middle."""
+        """From a point on a line up to `y`, along, and down into each of `ends`, `into` beside its centre."""
         self.dot(start)
         self.arrow(start, (start[0], y), (ends[-1].x + into, y), head=False)
         for end in ends:
             self.arrow((end.x + into, y), (end.x + into, end.top[1]))
 
     def after(self, node: Node, gap: float = GAP) -> _Point:
-        """The middle of the arrow that leaves a node of a row: a little before its head."""
+        """A point on the arrow that leaves a node of a row: about its middle, the head left out."""
         return node.right[0] + 0.38 * gap, node.y
 
     def dot(self, point: _Point) -> None:
@@ -173,14 +183,14 @@ class Diagram:
         self.axes.plot(*point, "o", color=INK, markersize=3, zorder=2)
 
     def bracket(self, first: Node, last: Node, text: str, *, below: float = 0.8) -> None:
-        """A brace of straight lines under neighbours of a row, with a text under it."""
+        """A brace of straight lines under neighbours of a row, with text below it."""
         y = min(first.bottom[1], last.bottom[1]) - below
         left, right = first.left[0], last.right[0]
         self.arrow((left, y + 0.5), (left, y), (right, y), (right, y + 0.5), head=False)
         self.text(text, (left + right) / 2, y - 0.4, va="top", size=8.5)
 
     def frame(self, left: float, bottom: float, right: float, top: float, title: str) -> None:
-        """A dashed room for an inset, its title inside at the top left."""
+        """A dashed frame for an inset, with its title at the top left."""
         from matplotlib.patches import Rectangle
 
         dashed: dict[str, Any] = {
@@ -196,16 +206,17 @@ class Diagram:
     def text(
         self, text: str, x: float, y: float, *, size: float = 9, ha: str = "center", va: str = "center", **more
     ) -> None:
-        """Words at a place."""
+        """Text at (x, y)."""
         with styled():
             self.axes.text(x, y, text, fontsize=size, ha=ha, va=va, zorder=5, linespacing=1.1, **{"color": INK, **more})
 
-    def legend(self, words: dict[Kind, str], x: float, y: float) -> None:
-        """A sample of each kind that was drawn, in the order of `words`, with what it means."""
+    def legend(self, x: float, y: float, **words: str) -> None:
+        """A sample of each kind that was drawn, with its text of `WORDS` or, by kind, of `words`."""
         from matplotlib.patches import FancyBboxPatch
 
-        for kind in [kind for kind in words if kind in self.kinds]:
+        for kind in [kind for kind in WORDS if kind in self.kinds]:
+            text = words.get(kind, WORDS[kind])
             shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.4", "edgecolor": INK, "linewidth": 0.8}
             self.axes.add_patch(FancyBboxPatch((x, y - 0.8), 2.2, 1.6, facecolor=COLOURS[kind], **shape))
-            self.text(words[kind], x + 2.9, y, ha="left", size=8.5)
-            x += 4.8 + 0.68 * len(words[kind])
+            self.text(text, x + 2.9, y, ha="left", size=8.5)
+            x += 4.8 + 0.68 * len(text)

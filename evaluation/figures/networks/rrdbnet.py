@@ -1,35 +1,23 @@
-"""RRDBNet, the generator of ESRGAN, as a drawing; `models/rrdbnet.py` is what it must agree with."""
+"""Drawing of RRDBNet, the generator of ESRGAN; it must agree with models/rrdbnet.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from evaluation.figures.networks.diagram import DOTS, GAP, SUM, Diagram, Kind, image, signal, slab
+from evaluation.figures.networks.diagram import CONV, DOTS, GAP, SUM, Diagram, image, signal, slab
 from models.rrdbnet import RRDBNetOptions
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-CONV, RRDB, DENSE = slab("conv", "conv 3×3"), slab("block", "RRDB"), slab("block", "dense block")
+RRDB, DENSE = slab("block", "RRDB"), slab("block", "dense block")
 LRELU, SCALED = slab("activation", "LReLU 0.2"), slab("fixed", "× 0.2")
 NEAREST = slab("upsample", "nearest ×2")
-WORDS: dict[Kind, str] = {
-    "conv": "convolution",
-    "activation": "activation",
-    "block": "in detail below",
-    "upsample": "enlarges",
-    "fixed": "no weights",
-}
 
 
-def draw_rrdbnet() -> Figure:
+def draw_rrdbnet() -> Diagram:
     """Both published networks, quality enhancement at ×1 and super-resolution at ×4, and their blocks."""
     page = Diagram(98, 62)
     _whole(page, y=45.5)
     _rrdb(page, x=1, y=11.5)
     _dense(page, x=36, y=11.5)
-    page.legend(WORDS, 3, 1.6)
-    return page.figure
+    page.legend(3, 1.6)
+    return page
 
 
 def _whole(page: Diagram, y: float) -> None:
@@ -60,7 +48,7 @@ def _rrdb(page: Diagram, x: float, y: float) -> None:
 
 
 def _dense(page: Diagram, x: float, y: float) -> None:
-    """Five convolutions; each sees the block's input and all that came before it."""
+    """Five convolutions; each sees the block's input and the outputs of all convolutions before it."""
     page.frame(x, y - 7.5, x + 61, y + 17, "dense block: every convolution sees all before it")
     convs = [slab("conv", f"conv 3×3, {n}") for n in range(1, 6)]
     parts = [signal("", 0.5), *[part for conv in convs[:4] for part in (conv, LRELU)], convs[4], SCALED, SUM]

@@ -15,7 +15,7 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.codecs import CodecError, compress, decode, encode, hevc, parse
+from data.codecs import CodecError, compress, decode, encode, hevc, parse, ycbcr
 from data.codecs.hevc import Hevc
 from utils.errors import UserError
 
@@ -70,8 +70,8 @@ def test_chroma_is_coded_at_the_same_qp():
     colours = COFFEE[::2, ::2]
 
     def chroma_error(qp: int) -> float:
-        difference = hevc._to_ycbcr(compress(colours, f"hevc{qp}"), False).astype(float)
-        return float(np.abs(difference - hevc._to_ycbcr(colours, False))[1:].mean())
+        difference = ycbcr.to_ycbcr(compress(colours, f"hevc{qp}"), False).astype(float)
+        return float(np.abs(difference - ycbcr.to_ycbcr(colours, False))[1:].mean())
 
     assert chroma_error(37) < 0.8 * chroma_error(43)
 
@@ -121,9 +121,9 @@ def test_qp_and_range_matter():
 def test_bt601(rgb, limited, full):
     image = np.array([[rgb]], np.uint8)
     for full_range, expected in ((False, limited), (True, full)):
-        planes = hevc._to_ycbcr(image, full_range)
+        planes = ycbcr.to_ycbcr(image, full_range)
         assert planes.shape == (3, 1, 1) and tuple(planes[:, 0, 0]) == expected
-        assert np.abs(hevc._to_rgb(planes, full_range).astype(int) - rgb).max() <= 2
+        assert np.abs(ycbcr.to_rgb(planes, full_range).astype(int) - rgb).max() <= 2
 
 
 # ------------------------------------------------------------------------------------------------------ sizes
@@ -285,7 +285,7 @@ def test_420_keeps_any_size_and_halves_the_chroma(size):
 def test_420_costs_less_and_keeps_y():
     whole, halved = (parse(f"hevc27{chroma}").roundtrip(CROP) for chroma in ("", ":420"))
     assert len(halved[1]) < 0.95 * len(whole[1])
-    y = [hevc._to_ycbcr(image, False)[0].astype(float) for image in (CROP, whole[0], halved[0])]
+    y = [ycbcr.to_ycbcr(image, False)[0].astype(float) for image in (CROP, whole[0], halved[0])]
     errors = [np.square(y[0] - coded).mean() for coded in y[1:]]
     assert errors[1] < 1.2 * errors[0]
     # Colours that do not change from pixel to pixel lose nothing by it.
@@ -295,6 +295,6 @@ def test_420_costs_less_and_keeps_y():
 
 def test_halved_and_enlarged_chroma_lies_where_it_was():
     ramp = np.tile(np.arange(0, 128, 2, dtype=np.uint8), (3, 32, 1))
-    again = hevc._enlarged_chroma(hevc._halved_chroma(ramp))
+    again = ycbcr.enlarged_chroma(ycbcr.halved_chroma(ramp))
     np.testing.assert_array_equal(again[0], ramp[0])
     assert np.abs(again[1:].astype(int) - ramp[1:])[:, :, 1:-1].max() <= 1

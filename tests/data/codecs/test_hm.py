@@ -1,4 +1,4 @@
-"""data.codecs.hevc: HM, the reference encoder, by its command line; a program that calls x265 stands in for it."""
+"""data.codecs.hm: HM, the reference encoder, by its command line; a program that calls x265 stands in for it."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 from data.codecs import CodecError, compress, decode, encode, hevc
-from data.codecs.hevc import HM_VARIABLE, Hm
+from data.codecs.hm import HM_VARIABLE, Hm
 from utils.errors import UserError
 
 CROP = np.ascontiguousarray(skimage.data.coffee()[100:160, 200:272])

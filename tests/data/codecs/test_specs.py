@@ -14,7 +14,8 @@ from PIL import Image, JpegImagePlugin
 from data.codecs import Codec, CodecError, Range, compress, decode, encode, parse
 from data.codecs.avif import Avif
 from data.codecs.chain import Chain, Resize, Shift
-from data.codecs.hevc import Hevc, Hm
+from data.codecs.hevc import Hevc
+from data.codecs.hm import Hm
 from data.codecs.jpeg import Jpeg
 from data.codecs.nothing import Nothing
 from data.codecs.webp import Webp

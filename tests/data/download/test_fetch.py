@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.download import connection
 from data.download import fetch as module
 from data.download.fetch import DownloadError, fetch
 from utils.errors import UserError
@@ -336,7 +337,7 @@ def test_redirects_to_other_schemes_are_refused(web, tmp_path, location):
 def test_a_redirect_may_not_leave_https():
     request = SimpleNamespace(type="https", full_url="https://a/b")
     with pytest.raises(DownloadError, match="less safe"):
-        module._Redirects().redirect_request(request, None, 302, "", {}, "http://a/b")
+        connection._Redirects().redirect_request(request, None, 302, "", {}, "http://a/b")
 
 
 def test_too_little_room(web, tmp_path, monkeypatch):
@@ -393,7 +394,7 @@ def test_a_body_that_dribbles_is_given_up(web, tmp_path, monkeypatch):
 
 
 def test_headers_that_dribble_are_given_up(web, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "HEADERS_S", 0.3)
+    monkeypatch.setattr(connection, "HEADERS_S", 0.3)
     monkeypatch.setattr(module, "TRIES", 2)
     web.slow_headers, web.pause = True, 0.05
     started = time.monotonic()

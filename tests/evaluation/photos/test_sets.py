@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data.resize import imresize
 from evaluation.options import EvaluationOptions
-from evaluation.photos.contact_sheet import CELL, ZOOM, Row, draw_sheet, preview
+from evaluation.photos.contact_sheet import CELL, ZOOM, SheetRow, draw_sheet, preview
 from evaluation.photos.sets import ROWS, check_photos, enlarged, restore_photos
 from utils.boxes import Box, detail_box
 from utils.errors import UserError
@@ -95,7 +95,7 @@ def test_a_page_is_as_large_for_large_photos_as_for_small_ones():
         photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         box = detail_box(photo, CELL // (2 * ZOOM))
         part = enlarged(photo, box, 2)
-        sizes.add(draw_sheet(["photo", "x" * 200], [Row("y" * 500, preview(photo, box), [part])]).shape)
+        sizes.add(draw_sheet(["photo", "x" * 200], [SheetRow("y" * 500, preview(photo, box), [part])]).shape)
     assert len(sizes) == 1
 
 
@@ -179,7 +179,7 @@ def test_a_name_of_several_lines_is_drawn_on_one(photos):
     box = detail_box(photos["coffee"], CELL // (2 * ZOOM))
     part = enlarged(photos["coffee"], box, 2)
     sheets = [
-        draw_sheet(["photo", "input"], [Row(name, preview(photos["coffee"], box), [part])])
+        draw_sheet(["photo", "input"], [SheetRow(name, preview(photos["coffee"], box), [part])])
         for name in ("two\nlines.png", "two\\nlines.png")
     ]
     np.testing.assert_array_equal(*sheets)

@@ -75,9 +75,11 @@ def test_a_lambda_that_rises_an_epoch_late_is_noticed(vgg19, monkeypatch):
 
 
 def test_a_prior_that_restores_the_clean_image_is_noticed(vgg19, monkeypatch):
-    terms = NonLocalPriorTraining.terms
+    iteration = NonLocalPriorTraining.iteration
     monkeypatch.setattr(
-        NonLocalPriorTraining, "terms", lambda recipe, batch: terms(recipe, {**batch, "lr": batch["clean_lr"]})
+        NonLocalPriorTraining,
+        "iteration",
+        lambda recipe, batches: iteration(recipe, [{**batch, "lr": batch["clean_lr"]} for batch in batches]),
     )
     seen, found = notices("prior", vgg19)
     assert seen, found

@@ -72,7 +72,7 @@ def test_lambda_rises_and_is_clamped_unless_released(schedule, expected):
 def test_an_optimiser_step_for_every_unfolding_step_that_has_a_weight(batch, schedule, steps, expected):
     recipe, _ = make({"type": "unfolding", "schedule": schedule}, steps=steps)
     taken = []
-    recipe.optimizer.register_step_post_hook(lambda *_: taken.append(None))
+    recipe.optimizers["generator"].register_step_post_hook(lambda *_: taken.append(None))
     terms = recipe.iteration([batch])
     assert len(taken) == expected and {"loss", "restored_lr", "sr"} <= terms.keys()
     assert "x_hat" not in batch  # the caller's batch is left alone
