@@ -29,6 +29,17 @@ def _parsed(specs: tuple[str, ...], *, ranges: bool, training: bool) -> tuple[st
     return specs
 
 
+class TrainPairsOptions(Section):
+    """Two folders of images that another program, a platform or a camera made of each other."""
+
+    lr: Path
+    """Folder of LR images with the base names of the HR images, or these and a suffix (`0801x2.png`, `0801_lr.jpg`)."""
+    hr: Path
+    """Folder of HR images: `scale` times as large; less than one LR pixel more or fewer is cropped."""
+    weight: float | None = Field(default=None, gt=0)
+    """Share of the patches that are cut from these pairs, relative to the other weights; null: their number."""
+
+
 class TrainDataOptions(Section):
     """What training patches are cut from."""
 
@@ -36,9 +47,14 @@ class TrainDataOptions(Section):
     """Folder of HR images, or a list of folders; a `.tar` of `python -m data.pack` stands for one. Null: the images of
     a `prepared` store that is whole already."""
     prepared: Path | None = None
-    """Folder of the prepared store (docs/data.md). Null: beside the first HR folder, named `<folder>.prepared`."""
-    compressions: tuple[str, ...] = Field(min_length=1)
+    """Folder of the prepared store (docs/data.md). Null: beside the first HR folder (of `hr`, else of `pairs`), named
+    `<folder>.prepared`."""
+    compressions: tuple[str, ...] = ()
     """Compressions of the LR images, drawn with equal probability: `jpeg10`, `webp30`, `hevc37`, `none`, …"""
+    weight: float | None = Field(default=None, gt=0)
+    """Share of the patches that are cut from `hr`, relative to the weights of `pairs`; null: its number of images."""
+    pairs: tuple[TrainPairsOptions, ...] = ()
+    """Pairs of folders beside `hr`, or instead of it: LR images are taken as they are."""
     compress: Literal["ahead", "on_the_fly"] = "ahead"
     """`ahead`: whole LR images are compressed once and stored. `on_the_fly`: a region around each patch is compressed
     as it is drawn, with a random phase of the block grid; allows ranges such as `jpeg10..95`."""
@@ -61,8 +77,10 @@ class TrainDataOptions(Section):
         _parsed(self.compressions, ranges=self.compress == "on_the_fly", training=True)
         if self.grey and self.compress != "on_the_fly":
             raise ValueError("grey: patches are stored compressed already; set compress: on_the_fly")
-        if self.hr is None and self.prepared is None:
+        if self.compressions and self.hr is None and self.prepared is None:
             raise ValueError("hr: give a folder of HR images, or under `prepared` a store that holds them")
+        if not self.compressions and (self.hr is not None or not self.pairs):
+            raise ValueError("compressions: give at least 1 item (`none` for none), or `pairs` without `hr`")
         return self
 
     @property
@@ -71,11 +89,21 @@ class TrainDataOptions(Section):
         return list(self.hr) if isinstance(self.hr, tuple) else [self.hr] if self.hr else []
 
     @property
+    def least_side(self) -> int:
+        """LR pixels that either side of a training image must have."""
+        return self.patch_size
+
+    @property
+    def too_small(self) -> str:
+        """What is said of an image with fewer."""
+        return f"smaller than a patch of {self.patch_size}"
+
+    @property
     def store(self) -> Path:
         """The folder of the prepared store."""
         if self.prepared is not None:
             return self.prepared
-        first = self.folders[0]
+        first = self.folders[0] if self.folders else self.pairs[0].hr
         return first.with_name(first.name + ".prepared")
 
 
