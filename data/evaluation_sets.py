@@ -66,9 +66,6 @@ def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
     where = f"set {options.name!r}"
     if options.lr is None:
         specs = [str(parse(spec)) for spec in options.compressions]
-        for spec in specs:
-            if scale > 1 and not parse(spec).keeps_size:
-                raise EvaluationSetError(f"set {options.name!r}: {spec} resizes, which is for scale 1 alone")
         hr_paths = by_stem(options.hr, where)
         return [
             EvaluationItem(options.name, stem, spec, path, None, options.grey)
@@ -103,8 +100,10 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
         return EvaluationPair(clean, hr, None, compression=item.compression)
     codec = parse(item.compression)
     lr, data = (codec.of_grey() if item.grey else codec).roundtrip(clean)
-    hr = _crop(codec.original_of(hr), lr, scale)
     rate = 8 * len(data) / (lr.shape[0] * lr.shape[1])
+    hr = codec.original_of(hr, scale)
+    lr = lr[: hr.shape[0] // scale, : hr.shape[1] // scale]  # a resize has rounded its size up
+    hr = _crop(hr, lr, scale)
     return EvaluationPair(lr, hr, rate, CompressedFile(data), item.compression)
 
 

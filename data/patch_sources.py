@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,19 +121,48 @@ class CompressedAhead(PatchSource):
 
 
 class CompressedAsDrawn(PatchSource):
-    """Clean LR images, of which a region around each patch is compressed as the patch is drawn."""
+    """Clean LR images, of which a region around each patch is compressed as the patch is drawn.
+
+    Where the compression resizes the region, the patch is cut out of what comes of it, and HR is resized alike: as of a
+    photo that a platform has made smaller, the network learns what it looked like at that size.
+    """
 
     def __init__(self, images: ImageSet, options: TrainDataOptions, scale: int):
         super().__init__(images, options, scale)
         self._codecs = [parse(spec) for spec in options.compressions]
+        self._history = options.repost.history(self._codecs) if options.repost else None
 
     def cut(self, image: int, u: np.ndarray, rng: np.random.Generator, *, grey: bool) -> Cut:
-        codec = self._codecs[int(u[0] * len(self._codecs))].draw(rng)
-        top, left = self._place(image, u)
-        lr = self._compressed_region(image, top, left, codec, rng, grey=grey)
-        side = self.options.patch_size
-        hr = self._hr_part(image, top, left, side, side)
+        codec = (self._history or self._codecs[int(u[0] * len(self._codecs))]).draw(rng)
+        if codec.keeps_size:
+            top, left = self._place(image, u)
+            lr = self._compressed_region(image, top, left, codec, rng, grey=grey)
+            hr = self._hr_part(image, top, left, self.options.patch_size, self.options.patch_size)
+        else:
+            lr, hr = self._resized_region(image, u, codec, rng, grey=grey)
         return Cut(lr, _grey(hr) if grey else hr, steps_of(codec), str(codec))
+
+    def _resized_region(
+        self, image: int, u: np.ndarray, codec: Codec, rng: np.random.Generator, *, grey: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The patch, and HR's, out of a region that is compressed and resized, HR resized; as large as it then must be.
+
+        Up to a block lies before the patch in what comes of the region, and up to a block behind it.
+        """
+        side, s, factor = self.options.patch_size, self.scale, codec.least_factor
+        assert factor is not None  # as the options say
+        starts, lengths, before = [], [], []
+        for size, share in zip(self._sizes[image], u[1:3]):
+            skipped = min(int(rng.integers(0, BLOCK)), int(size * factor) - side)
+            needed = min(size, math.ceil((skipped + side) / factor))
+            starts.append(int(share * (size - needed + 1)))
+            lengths.append(max(needed, math.ceil(_whole_blocks(skipped + side) / factor)))
+            before.append(skipped)
+        region = np.ascontiguousarray(self._part(self.lr_folders[0], image, *starts, *lengths))
+        whole = np.ascontiguousarray(self._hr_part(image, *starts, *lengths))
+        lr, hr = codec.compress(_grey(region) if grey else region), codec.original_of(whole, s)
+        y, x = before
+        return lr[y : y + side, x : x + side], hr[y * s : (y + side) * s, x * s : (x + side) * s]
 
     def _compressed_region(
         self, image: int, top: int, left: int, codec: Codec, rng: np.random.Generator, *, grey: bool
