@@ -52,7 +52,8 @@ class PngPatches(torch.utils.data.Dataset):
         return {"lr": torch.stack([lr for lr, _ in pairs]), "hr": torch.stack([hr for _, hr in pairs])}
 
     def _draw(self, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-        name = self.ours.names[image_of_sample(0, k, len(self.ours.names))]
+        names = self.ours.sources[0].names
+        name = names[image_of_sample(0, k, len(names))]
         u = sample_generator(0, k).random(3)
         lr = cv2.imread(str(self.folder / MIXTURE[int(u[0] * len(MIXTURE))] / f"{name}.png"))
         hr = cv2.imread(str(self.folder / "hr" / f"{name}.png"))
@@ -136,7 +137,7 @@ def write_pngs(maps: PatchDataset, store: Path) -> None:
     """What the comparison decodes: HR and every compressed LR image as PNG."""
     for spec in ["hr", *MIXTURE]:
         folder = leaf(store, 0 if spec == "hr" else SCALE, spec)
-        for name in maps.names:
+        for name in maps.sources[0].names:
             target = store / "png" / spec / f"{name}.png"
             if not target.exists():
                 write_png(target, open_map(map_path(folder, name)))

@@ -1,9 +1,9 @@
-"""×4 by a network for ×4, by one for ×2 applied twice, and by bicubic: Y-PSNR, and the share of the chroma that is left.
+"""×4 by a network for ×4, by one for ×2 applied twice, and by bicubic: Y-PSNR and chroma.
 
     python -m benchmarks.x2_twice [--images datasets/Kodak24 datasets/LIVE1] [--count 24]
 
-The chroma of an image is the mean distance of its Cb and Cr from grey; its share is that of the restored image in that of
-bicubic's.
+The chroma of an image is the mean distance of its Cb and Cr from grey; printed is that of the restored image as a share
+of that of bicubic's.
 """
 
 from __future__ import annotations

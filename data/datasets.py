@@ -6,22 +6,19 @@ import atexit
 import multiprocessing
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from data.codecs import Codec, parse
-from data.jpeg_files.quantisation import UNKNOWN, Steps, steps_of
+from data.image_sets import image_sets
+from data.jpeg_files.quantisation import UNKNOWN, Steps
 from data.options import TrainDataOptions
+from data.patch_sources import patch_source
 from data.resize import imresize
-from data.sampling import IterationSampler, image_of_sample, sample_generator
-from data.store import StoreError, leaf, map_path, open_map, read_manifest, source_images
+from data.sampling import IterationSampler, image_of_sample, sample_generator, set_of_sample
 from utils.cores import usable_cores
-
-BLOCK = 16  # pixels: the largest period of a codec's block grid met here (JPEG 4:2:0, WebP macroblocks)
 
 Batch = dict[str, torch.Tensor]
 
@@ -47,48 +44,16 @@ class PatchDataset(Dataset[Batch]):
 
     Raises:
         StoreError: the store is not whole, or an image is smaller than a patch (named).
-        ImageError: the HR folder is missing or empty.
+        ImageError: an HR folder is missing or empty.
+        PairError: see `data.image_sets.image_sets`.
     """
 
     def __init__(
         self, options: TrainDataOptions, scale: int, seed: int, *, clean_lr: bool = False, steps: bool = False
     ):
         self.options, self.scale, self.seed, self.clean_lr, self.steps = options, scale, seed, clean_lr, steps
-        self.codecs = [parse(spec) for spec in options.compressions]
-        self.on_the_fly = options.compress == "on_the_fly"
-        specs = ["none"] if self.on_the_fly else [str(codec) for codec in self.codecs]
-        self.hr_folder = leaf(options.store, 0, "none")
-        self.lr_folders = [leaf(options.store, scale, spec) for spec in specs]
-        names = image_names(options)
-        sizes = self._whole(names)
-        side = options.patch_size
-        for name in names:
-            if min(sizes[name]) < side:
-                height, width = sizes[name]
-                raise StoreError(
-                    f"{name}: its LR image at ×{scale} is {height}×{width}, smaller than a patch of {side}; "
-                    "remove the image or lower data.train.patch_size"
-                )
-        self.names = names
-        self.sizes = [sizes[name] for name in names]
-        self._maps: dict[Path, np.ndarray] = {}  # opened when first read, by each process for itself
-
-    def _whole(self, names: list[str]) -> dict[str, tuple[int, int]]:
-        """LR sizes by name: the smallest over the compressions (HEVC's are cropped to multiples of 8)."""
-        sizes: dict[str, tuple[int, int]] = {}
-        for folder in [self.hr_folder, *self.lr_folders]:
-            manifest = read_manifest(folder)
-            if manifest is None or any(name not in manifest["images"] for name in names):
-                raise StoreError(
-                    f"{folder}: not prepared for these images; run `python -m data.prepare` (docs/data.md)"
-                )
-            if folder is self.hr_folder:
-                continue
-            for name in names:
-                entry = manifest["images"][name]
-                height, width = sizes.get(name, (entry["height"], entry["width"]))
-                sizes[name] = (min(height, entry["height"]), min(width, entry["width"]))
-        return sizes
+        self.sources = [patch_source(images, options, scale) for images in image_sets(options)]
+        self._weights = [source.weight for source in self.sources]
 
     def __getitem__(self, k: int) -> Batch:
         return {name: tensor[0] for name, tensor in self.__getitems__([k]).items()}
@@ -111,72 +76,23 @@ class PatchDataset(Dataset[Batch]):
 
     def sample(self, k: int) -> Sample:
         """Sample k as it is drawn, with where it comes from."""
-        image = image_of_sample(self.seed, k, len(self.names))
-        height, width = self.sizes[image]
-        side, scale = self.options.patch_size, self.scale
+        place, count = set_of_sample(k, self._weights)
+        source = self.sources[place]
+        image = image_of_sample(self.seed, count, len(source.names))
         rng = sample_generator(self.seed, k)
         u = rng.random(6)  # one call: the draws of a sample cost more than its copies
-        choice, top, left = (int(x * n) for x, n in zip(u, (len(self.codecs), height - side + 1, width - side + 1)))
         grey = self.options.grey > 0 and rng.random() < self.options.grey
         hidden = self.options.hide_steps > 0 and rng.random() < self.options.hide_steps
-        codec = self.codecs[choice].draw(rng)
-        if self.on_the_fly:
-            lr = self._compressed_region(image, top, left, codec, rng, grey=grey)
-        else:
-            lr = self._map(self.lr_folders[choice], image)[top : top + side, left : left + side]
-        top, left, side = top * scale, left * scale, side * scale
-        hr = self._map(self.hr_folder, image)[top : top + side, left : left + side]
-        if grey:
-            hr = _grey(hr)
+        cut = source.cut(image, u[:3], rng, grey=grey)
+        lr, hr = cut.lr, cut.hr
         if self.options.flip and u[3] < 0.5:
             lr, hr = lr[:, ::-1], hr[:, ::-1]
         if self.options.flip and u[4] < 0.5:
             lr, hr = lr[::-1], hr[::-1]
         if self.options.rotate and u[5] < 0.5:
             lr, hr = lr.swapaxes(0, 1), hr.swapaxes(0, 1)
-        return Sample(lr, hr, UNKNOWN if hidden or not self.steps else steps_of(codec), self.names[image], str(codec))
-
-    def _compressed_region(
-        self, image: int, top: int, left: int, codec: Codec, rng: np.random.Generator, *, grey: bool
-    ) -> np.ndarray:
-        """The patch out of a compressed region that starts up to a block before it and ends up to a block after."""
-        clean = self._map(self.lr_folders[0], image)
-        side = self.options.patch_size
-        before = rng.integers(0, BLOCK, size=2)
-        y, x = max(0, top - int(before[0])), max(0, left - int(before[1]))
-        # Whole blocks beyond the patch too, as inside an image; at its right and bottom edge the region just ends.
-        bottom = y + -(-(top + side - y) // BLOCK) * BLOCK
-        right = x + -(-(left + side - x) // BLOCK) * BLOCK
-        region = np.ascontiguousarray(clean[y:bottom, x:right])
-        region = codec.compress(_grey(region) if grey else region)
-        return region[top - y : top - y + side, left - x : left - x + side]
-
-    def _map(self, folder: Path, image: int) -> np.ndarray:
-        path = map_path(folder, self.names[image])
-        pixels = self._maps.get(path)
-        if pixels is None:
-            pixels = self._maps[path] = open_map(path)
-        return pixels
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    """The JPEG luma of an uint8 h×w×3 image, in all three channels."""
-    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-
-
-def image_names(options: TrainDataOptions) -> list[str]:
-    """The names of the training images in the store: those of the HR folders, or all that the store holds.
-
-    Raises:
-        StoreError, ImageError: the folders or the store are missing or empty.
-    """
-    if options.folders:
-        return [image.name for image in source_images(options.folders)]
-    folder = leaf(options.store, 0, "none")
-    manifest = read_manifest(folder)
-    if not manifest or not manifest["images"]:
-        raise StoreError(f"{folder}: no prepared images; name the HR folder under data.train.hr")
-    return sorted(manifest["images"])
+        name = f"{source.title}/{source.names[image]}" if source.title else source.names[image]
+        return Sample(lr, hr, UNKNOWN if hidden or not self.steps else cut.steps, name, cut.compression)
 
 
 def training_loader(dataset: PatchDataset, sampler: IterationSampler, *, pin_memory: bool) -> DataLoader[Batch]:

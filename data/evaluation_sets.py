@@ -12,9 +12,8 @@ from data.codecs import parse
 from data.grey import Grey, to_grey
 from data.jpeg_files import NO_FILE, CompressedFile
 from data.options import EvaluationSetOptions, PhotoSetOptions
-from data.pairs import by_original
+from data.pairs import by_stem, file_pairs
 from data.resize import imresize, modcrop
-from data.store import images_in
 from utils.errors import UserError
 from utils.images import image_size, read_image
 
@@ -24,7 +23,7 @@ is smaller by less than `scale`, both are cropped: an LR size was rounded up."""
 
 
 class EvaluationSetError(UserError):
-    """A set whose files do not make pairs."""
+    """A set whose images do not fit together, or do not fit the scale."""
 
 
 @dataclass(frozen=True)
@@ -61,36 +60,22 @@ def items_of(options: EvaluationSetOptions, scale: int) -> list[EvaluationItem]:
 
     Raises:
         ImageError, StoreError: a folder that is missing or empty.
-        EvaluationSetError: files without a partner, two files of one base name, or sizes that do not fit.
+        PairError: files without a partner, or two files of one base name.
+        EvaluationSetError: sizes that do not fit.
     """
-    hr_paths = _by_stem(options.hr, options.name)
+    where = f"set {options.name!r}"
     if options.lr is None:
         specs = [str(parse(spec)) for spec in options.compressions]
-        for spec in specs:
-            if scale > 1 and not parse(spec).keeps_size:
-                raise EvaluationSetError(f"set {options.name!r}: {spec} resizes, which is for scale 1 alone")
+        hr_paths = by_stem(options.hr, where)
         return [
             EvaluationItem(options.name, stem, spec, path, None, options.grey)
             for spec in specs
             for stem, path in hr_paths.items()
         ]
-    lr_paths = _by_stem(options.lr, options.name)
-    partners, lonely = by_original(lr_paths, hr_paths)
-    lonely = sorted({*lonely, *(stem for stem in hr_paths if stem not in partners)})
-    if lonely:
-        raise EvaluationSetError(
-            f"set {options.name!r}: {len(lonely)} files have no partner of the same base name in "
-            f"{options.lr} and {options.hr}: {', '.join(lonely[:5])}{', …' if len(lonely) > 5 else ''}"
-        )
-    for stem, made in partners.items():
-        if len(made) > 1:
-            both = f"{lr_paths[made[0]]} and {lr_paths[made[1]].name}"
-            raise EvaluationSetError(f"set {options.name!r}: {both} both go with {hr_paths[stem].name}: keep one")
     items = []
-    for stem, path in hr_paths.items():
-        lr_path = lr_paths[partners[stem][0]]
-        _check_sizes(image_size(lr_path), image_size(path), scale, f"{lr_path} and {path}")
-        items.append(EvaluationItem(options.name, stem, "as is", path, lr_path, options.grey))
+    for pair in file_pairs(options.lr, options.hr, where):
+        _check_sizes(image_size(pair.lr), image_size(pair.hr), scale, f"{pair.lr} and {pair.hr}")
+        items.append(EvaluationItem(options.name, pair.stem, "as is", pair.hr, pair.lr, options.grey))
     return items
 
 
@@ -115,8 +100,10 @@ def load(item: EvaluationItem, scale: int) -> EvaluationPair:
         return EvaluationPair(clean, hr, None, compression=item.compression)
     codec = parse(item.compression)
     lr, data = (codec.of_grey() if item.grey else codec).roundtrip(clean)
-    hr = _crop(codec.original_of(hr), lr, scale)
     rate = 8 * len(data) / (lr.shape[0] * lr.shape[1])
+    hr = codec.original_of(hr, scale)
+    lr = lr[: hr.shape[0] // scale, : hr.shape[1] // scale]  # a resize has rounded its size up
+    hr = _crop(hr, lr, scale)
     return EvaluationPair(lr, hr, rate, CompressedFile(data), item.compression)
 
 
@@ -136,21 +123,9 @@ def photos_of(options: PhotoSetOptions) -> dict[str, Path]:
 
     Raises:
         ImageError, StoreError: a folder that is missing or empty.
-        EvaluationSetError: two files of one base name.
+        PairError: two files of one base name.
     """
-    return _by_stem(options.folder, options.name)
-
-
-def _by_stem(folder: Path, name: str) -> dict[str, Path]:
-    paths: dict[str, Path] = {}
-    for path in images_in(folder):
-        if path.stem in paths:
-            raise EvaluationSetError(
-                f"set {name!r}: {paths[path.stem].name} and {path.name} in {folder} have the same base name; "
-                "rename or remove one"
-            )
-        paths[path.stem] = path
-    return paths
+    return by_stem(options.folder, f"set {options.name!r}")
 
 
 def _check_sizes(lr: tuple[int, ...], hr: tuple[int, ...], scale: int, where: str) -> None:

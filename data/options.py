@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from data.codecs import CodecError, parse
+from data.codecs import Codec, CodecError, parse
+from data.codecs.chain import Chain
+from data.codecs.history import History
+from data.codecs.steps import Resize, Shift, parse_step
 from data.grey import Grey
 from utils.section import Section
 
+StepType = TypeVar("StepType", Resize, Shift)
 
-def _parsed(specs: tuple[str, ...], *, ranges: bool, training: bool) -> tuple[str, ...]:
-    names = []
+
+def _parsed(specs: tuple[str, ...], *, ranges: bool, training: bool) -> list[Codec]:
+    codecs = []
     for spec in specs:
         try:
             codec = parse(spec)
@@ -21,12 +28,76 @@ def _parsed(specs: tuple[str, ...], *, ranges: bool, training: bool) -> tuple[st
             raise ValueError(str(error)) from None
         if codec.is_range and not ranges:
             raise ValueError(f"{spec!r} is a range; only `compress: on_the_fly` can draw from one")
-        if training and not codec.keeps_size:
-            raise ValueError(f"{spec!r} resizes; training pairs keep their size, and only evaluation sets take it")
-        names.append(str(codec))
-    if len(set(names)) < len(names):
+        if training:
+            _check_resize(codec, spec, as_drawn=ranges)
+        codecs.append(codec)
+    if len(set(map(str, codecs))) < len(codecs):
         raise ValueError(f"a compression is given twice in {list(specs)}")
-    return specs
+    return codecs
+
+
+def _check_resize(codec: Codec, spec: str, *, as_drawn: bool) -> None:
+    if codec.keeps_size:
+        return
+    if codec.least_factor is None:
+        raise ValueError(f"{spec!r} depends on the size of a whole image; training takes a factor, `resize0.5..1`")
+    if not as_drawn:
+        raise ValueError(f"{spec!r} resizes; in training only `compress: on_the_fly` does")
+
+
+def _step(text: str, kind: type[StepType], example: str) -> StepType:
+    try:
+        step = parse_step(text)
+    except CodecError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    if not isinstance(step, kind):
+        raise ValueError(f"{text!r}: write it as in `{example}`")
+    return step
+
+
+class RepostOptions(Section):
+    """Histories of photos that were posted again and again: every patch is compressed once or several times, each time
+    by one of `compressions`."""
+
+    encodings: tuple[Annotated[float, Field(ge=0)], ...] = Field(default=(0.5, 0.3, 0.2), min_length=1, max_length=8)
+    """Chances of one, two, three … encodings, relative to each other."""
+    resize: str = "resize0.5..1"
+    """The factor of a resize before one of the encodings; the HR patch is resized alike."""
+    resize_chance: float = Field(default=0.5, ge=0, le=1)
+    """Share of the patches that are resized."""
+    shift: str = "shift0..15,0..15"
+    """Rows and columns cut off between two encodings: the second block grid lies so far off the first."""
+    shift_chance: float = Field(default=0.5, ge=0, le=1)
+    """Chance of a shift between two encodings without a resize; else their block grids lie on each other."""
+
+    @model_validator(mode="after")
+    def _steps(self) -> RepostOptions:
+        if not sum(self.encodings):
+            raise ValueError("encodings: one chance at least must be above 0")
+        self.history(())
+        return self
+
+    def history(self, codecs: Sequence[Codec]) -> History:
+        """What histories are drawn from."""
+        return History(
+            tuple(codecs),
+            self.encodings,
+            _step(self.resize, Resize, "resize0.5..1"),
+            self.resize_chance,
+            _step(self.shift, Shift, "shift0..15,0..15"),
+            self.shift_chance,
+        )
+
+
+class TrainPairsOptions(Section):
+    """Two folders of images that another program, a platform or a camera made of each other."""
+
+    lr: Path
+    """Folder of LR images with the base names of the HR images, or these and a suffix (`0801x2.png`, `0801_lr.jpg`)."""
+    hr: Path
+    """Folder of HR images: `scale` times as large; less than one LR pixel more or fewer is cropped."""
+    weight: float | None = Field(default=None, gt=0)
+    """Share of the patches that are cut from these pairs, relative to the other weights; null: their number."""
 
 
 class TrainDataOptions(Section):
@@ -36,12 +107,20 @@ class TrainDataOptions(Section):
     """Folder of HR images, or a list of folders; a `.tar` of `python -m data.pack` stands for one. Null: the images of
     a `prepared` store that is whole already."""
     prepared: Path | None = None
-    """Folder of the prepared store (docs/data.md). Null: beside the first HR folder, named `<folder>.prepared`."""
-    compressions: tuple[str, ...] = Field(min_length=1)
+    """Folder of the prepared store (docs/data.md). Null: beside the first HR folder (of `hr`, else of `pairs`), named
+    `<folder>.prepared`."""
+    compressions: tuple[str, ...] = ()
     """Compressions of the LR images, drawn with equal probability: `jpeg10`, `webp30`, `hevc37`, `none`, …"""
+    weight: float | None = Field(default=None, gt=0)
+    """Share of the patches that are cut from `hr`, relative to the weights of `pairs`; null: its number of images."""
+    pairs: tuple[TrainPairsOptions, ...] = ()
+    """Pairs of folders beside `hr`, or instead of it: LR images are taken as they are."""
     compress: Literal["ahead", "on_the_fly"] = "ahead"
     """`ahead`: whole LR images are compressed once and stored. `on_the_fly`: a region around each patch is compressed
     as it is drawn, with a random phase of the block grid; allows ranges such as `jpeg10..95`."""
+    repost: RepostOptions | None = None
+    """Compress each patch once or several times, as photos of unknown history are; `compress: on_the_fly` only. Null:
+    once, as the drawn one of `compressions` says."""
     patch_size: int = Field(default=48, ge=4)
     """Side of a training patch in LR pixels; the HR patch is `scale` times as large."""
     flip: bool = True
@@ -58,11 +137,18 @@ class TrainDataOptions(Section):
 
     @model_validator(mode="after")
     def _specs(self) -> TrainDataOptions:
-        _parsed(self.compressions, ranges=self.compress == "on_the_fly", training=True)
+        codecs = _parsed(self.compressions, ranges=self.compress == "on_the_fly", training=True)
+        if self.repost is not None:
+            if self.compress != "on_the_fly" or not codecs:
+                raise ValueError("repost: give compressions and set compress: on_the_fly")
+            if any(isinstance(codec, Chain) for codec in codecs):
+                raise ValueError("repost: it makes the chains itself; give single codecs under compressions")
         if self.grey and self.compress != "on_the_fly":
             raise ValueError("grey: patches are stored compressed already; set compress: on_the_fly")
-        if self.hr is None and self.prepared is None:
+        if self.compressions and self.hr is None and self.prepared is None:
             raise ValueError("hr: give a folder of HR images, or under `prepared` a store that holds them")
+        if not self.compressions and (self.hr is not None or not self.pairs):
+            raise ValueError("compressions: give at least 1 item (`none` for none), or `pairs` without `hr`")
         return self
 
     @property
@@ -71,11 +157,29 @@ class TrainDataOptions(Section):
         return list(self.hr) if isinstance(self.hr, tuple) else [self.hr] if self.hr else []
 
     @property
+    def least_side(self) -> int:
+        """LR pixels that either side of a training image must have: a patch's, and more where it is shrunk first."""
+        return math.ceil(self.patch_size / self._least_factor)
+
+    @property
+    def _least_factor(self) -> float:
+        factors = [parse(spec).least_factor or 1.0 for spec in self.compressions]
+        if self.repost is not None and self.repost.resize_chance:
+            factors.append(_step(self.repost.resize, Resize, "").least)
+        return min([1.0, *factors])
+
+    @property
+    def too_small(self) -> str:
+        """What is said of an image with fewer."""
+        shrunk = f" after its resize by {self._least_factor:g}" if self._least_factor < 1 else ""
+        return f"smaller than a patch of {self.patch_size}{shrunk}"
+
+    @property
     def store(self) -> Path:
         """The folder of the prepared store."""
         if self.prepared is not None:
             return self.prepared
-        first = self.folders[0]
+        first = self.folders[0] if self.folders else self.pairs[0].hr
         return first.with_name(first.name + ".prepared")
 
 
@@ -91,6 +195,8 @@ class EvaluationSetOptions(Section):
     bicubic, then `compressions`)."""
     compressions: tuple[str, ...] = ("none",)
     """Compressions of the LR images made here."""
+    compression_names: tuple[Annotated[str, Field(pattern=r"^[\w][\w .()+-]*$")], ...] = ()
+    """What the compressions are called in tables and reports, in their order; none: as they are written."""
     scale: int | None = Field(default=None, ge=1)
     """Must equal the generator's where given: a reminder for the reader, checked before anything is loaded."""
     grey: Grey | None = None
@@ -101,10 +207,19 @@ class EvaluationSetOptions(Section):
     @field_validator("compressions")
     @classmethod
     def _specs(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
-        return _parsed(specs, ranges=False, training=False)
+        _parsed(specs, ranges=False, training=False)
+        return specs
+
+    def name_of(self, compression: str) -> str:
+        """What a compression is called in tables and reports."""
+        named = zip((str(parse(spec)) for spec in self.compressions), self.compression_names)
+        return dict(named).get(compression, compression)
 
     @model_validator(mode="after")
     def _one_source(self) -> EvaluationSetOptions:
+        names = self.compression_names
+        if names and (len(names) != len(self.compressions) or len(set(names)) < len(names)):
+            raise ValueError(f"set {self.name!r}: compression_names: give each compression a name of its own, or none")
         if self.lr is not None and "compressions" in self.model_fields_set:
             raise ValueError(
                 f"set {self.name!r}: give `lr` (images as they are) or `compressions` (made here), not both"

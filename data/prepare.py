@@ -26,8 +26,10 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from data.codecs import parse
+from data.image_sets import image_sets
 from data.options import TrainDataOptions
-from data.store import SourceImage, StoreError, leaf, read_manifest, source_images
+from data.pairs.checks import check_sizes, shifts_in_store, shortened
+from data.store import AS_IS, SourceImage, StoreError, leaf, read_manifest
 from data.store.image_maps import Made, Task, make
 from data.store.lmdb_import import import_lmdb
 from data.store.stamps import Stamps
@@ -54,7 +56,7 @@ def prepare(
     """Make all that is missing of HR, clean LR and compressed LR.
 
     Args:
-        specs: compressions; `none` (the clean LR) and HR are always made.
+        specs: compressions; `none` (the clean LR) and HR are always made. `AS_IS` alone: of pairs of files.
         jobs: processes; None: one per core. 1 works in this process.
         verify: read all images and maps and compare their checksums, also of those that look as they did.
 
@@ -64,7 +66,7 @@ def prepare(
     Raises:
         StoreError: the store holds other images, or the disk is too small for what is missing.
     """
-    kinds = [(0, "none"), *((scale, str(parse(spec))) for spec in dict.fromkeys(["none", *specs]))]
+    kinds = kinds_of(scale, specs)
     before = folder_stamps(store, kinds)
     work = _look(images, store, kinds, verify)
     if work.is_whole:
@@ -77,7 +79,12 @@ def prepare(
             work = _look(images, store, kinds, verify)
         for path in work.damaged if progress else ():
             print(f"{path}: missing, cut short or altered; made again", file=sys.stderr)
-        tasks = [Task(*todo, store) for todo in work.todo]
+        tasks = [Task(*todo, store, scale) for todo in work.todo]
+        misfits, cropped = check_sizes([task.image for task in tasks], scale)
+        if misfits:
+            return misfits
+        for line in shortened(cropped) if progress else ():
+            print(line, file=sys.stderr)
         if tasks:
             _check_disk(tasks)
         work.begin()
@@ -95,8 +102,15 @@ def _look(images: list[SourceImage], store: Path, kinds: list[Kind], verify: boo
 
 def is_prepared(images: list[SourceImage], store: Path, scale: int, specs: Iterable[str]) -> bool:
     """Whether `prepare` would find nothing to do. Raises StoreError as it does."""
-    kinds = [(0, "none"), *((scale, str(parse(spec))) for spec in dict.fromkeys(["none", *specs]))]
-    return _look(images, store, kinds).is_whole
+    return _look(images, store, kinds_of(scale, specs)).is_whole
+
+
+def kinds_of(scale: int, specs: Iterable[str]) -> list[Kind]:
+    """HR, and the LR images that stand for these compressions; clean LR images always, but where LR is `AS_IS`."""
+    specs = list(specs)
+    if specs == [AS_IS]:
+        return [(0, "none"), (scale, AS_IS)]
+    return [(0, "none"), *((scale, str(parse(spec))) for spec in dict.fromkeys(["none", *specs]))]
 
 
 def _check_disk(tasks: list[Task]) -> None:
@@ -124,8 +138,9 @@ def _work(tasks: list[Task], work: Preparation, jobs: int, progress: bool) -> li
             bar.update()
             for kind, record in made.records.items():
                 work.note(kind, made.image.name, record)
-                assert made.stamp is not None  # it was read
-                work.stamps.note_source(made.image.name, made.stamp, record["source_sha256"])
+            if made.records:
+                for seen in made.seen:
+                    work.stamps.note_source(*seen)
             if made.failure:
                 failures.append(made.failure)
     return sorted(failures)
@@ -197,23 +212,26 @@ def read_training_file(path: Path, overrides: list[str]) -> TrainingFile:
 def prepare_for(
     options: TrainDataOptions, scale: int, *, jobs: int | None = None, progress: bool = True, verify: bool = False
 ) -> None:
-    """Make what `options` need, where it is missing or not sound.
+    """Make what `options` need, where it is missing or not sound; say which pairs are shifted.
 
     Raises:
         StoreError: some images could not be prepared (all named), or see `prepare`.
     """
-    specs = ["none"] if options.compress == "on_the_fly" else list(options.compressions)
-    if not options.folders:
-        check_store(options.store, scale, specs, verify=verify)
-        return
-    images = source_images(options.folders)
-    failures = prepare(images, options.store, scale, specs, jobs=jobs, progress=progress, verify=verify)
-    if failures:
-        for failure in failures:
-            print(f"failed: {one_line(failure)}", file=sys.stderr)
-        raise StoreError(
-            f"{len(failures)} of {len(images)} images could not be prepared, see above; mend or remove them"
-        )
+    for found in image_sets(options):
+        if not found.images:
+            check_store(found.store, scale, found.specs, verify=verify)
+            continue
+        images = list(found.images)
+        failures = prepare(images, found.store, scale, found.specs, jobs=jobs, progress=progress, verify=verify)
+        if failures:
+            for failure in failures:
+                print(f"failed: {one_line(failure)}", file=sys.stderr)
+            raise StoreError(
+                f"{len(failures)} of {len(images)} images could not be prepared, see above; mend or remove them"
+            )
+        if found.is_paired and progress:
+            for line in shortened(shifts_in_store(images, found.store, scale)):
+                print(f"warning: {line}", file=sys.stderr)
 
 
 def check_store(store: Path, scale: int, specs: Iterable[str], *, verify: bool = False) -> None:
@@ -277,9 +295,9 @@ def main(argv: list[str]) -> int:
         options, scale = validate(values, TrainDataOptions, "command line"), arguments.scale
     prepare_for(options, scale, jobs=arguments.jobs, verify=arguments.verify)
     checked = ", verified" if arguments.verify else ""
-    manifest = read_manifest(leaf(options.store, 0, "none"))
-    assert manifest is not None  # what was prepared is whole
-    print(f"{options.store}: {len(manifest['images'])} images, ×{scale}, {', '.join(options.compressions)}{checked}")
+    for found in image_sets(options):
+        what = AS_IS if found.is_paired else ", ".join(options.compressions)
+        print(f"{found.store}: {len(found.names)} images, ×{scale}, {what}{checked}")
     return 0
 
 

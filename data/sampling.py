@@ -6,7 +6,8 @@ Sample k of a run is the same for any number of workers, ranks and resumes. Iter
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -27,6 +28,25 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 def image_of_sample(seed: int, k: int, count: int) -> int:
     """The image (0 … count − 1) of sample k: every image is used once before any is repeated."""
     return int(_order(seed, k // count, count)[k % count])
+
+
+def set_of_sample(k: int, weights: Sequence[float]) -> tuple[int, int]:
+    """Which of several sets sample k comes from, and how many samples before it come from the same one.
+
+    The sets take turns: of any n samples in a row, a set gets its share of them but for less than the number of sets.
+    """
+    for place in range(len(weights) - 1):
+        share = _share(weights[place], sum(weights[place:]))
+        before = k * share.numerator // share.denominator
+        if (k + 1) * share.numerator // share.denominator > before:
+            return place, before
+        k -= before
+    return len(weights) - 1, k
+
+
+@lru_cache
+def _share(weight: float, total: float) -> Fraction:
+    return Fraction(weight / total).limit_denominator(1_000_000)  # whole numbers: no k is too large for them
 
 
 class IterationSampler:

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 import torch
 
-from data.datasets import PatchDataset, image_names
+from data.datasets import PatchDataset
+from data.image_sets import image_sets
 from data.prepare import prepare_for
 from models import GENERATORS, Generator, build_generator, load_weights
 from training.loop.stopping import Stopped
@@ -40,7 +41,7 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
     check_batches(options, runtime.ranks)
     folders = [RunFolder(options.folder / stage.name) for stage in options.stages]
     # Names and file headers only, so that a mistake shows before anything slow and before anything is written.
-    image_names(options.data.train)
+    image_sets(options.data.train)
     for stage in options.stages:
         Validator(options.data.validation, options.generator.scale, stage.validation, runtime)
     with ExitStack() as held:

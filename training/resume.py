@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from data.datasets import PatchDataset
-from data.store import read_manifest
 from models import WeightsError, build_generator
 from models.weight_files import read_tensors
 from training.options import TrainOptions
@@ -122,13 +121,11 @@ def _announced(state: dict[str, Any], options: TrainOptions, position: int, wher
 
 def fingerprint(dataset: PatchDataset) -> dict[str, Any]:
     """How many images a data set draws from, and a digest of their names and contents."""
-    manifest = read_manifest(dataset.hr_folder)
-    assert manifest is not None  # the data set was made of it
-    entries = manifest["images"]
     digest = hashlib.sha256()
-    for name in dataset.names:
-        digest.update(f"{name!r} {entries[name].get('source_sha256')}\n".encode())
-    return {"count": len(dataset.names), "digest": digest.hexdigest()}
+    for source in dataset.sources:
+        for name in source.names:
+            digest.update(f"{name!r} {source.hr_records[name].get('source_sha256')}\n".encode())
+    return {"count": sum(len(source.names) for source in dataset.sources), "digest": digest.hexdigest()}
 
 
 def announce_images(before: dict[str, Any] | None, now: dict[str, Any]) -> None:

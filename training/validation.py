@@ -81,8 +81,8 @@ class Validation:
 class Validator:
     """Scores a generator on the validation sets; each process scores a share of the images.
 
-    Raises (at construction, from file headers alone): ImageError, EvaluationSetError, and LossWeightsError where
-    LPIPS is asked for and cannot be had.
+    Raises (at construction, from file headers alone): ImageError, PairError, EvaluationSetError, and
+    LossWeightsError where LPIPS is asked for and cannot be had.
     """
 
     def __init__(

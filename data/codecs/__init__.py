@@ -14,8 +14,8 @@ A spec is one of
 where the number may be a range to draw from in training, `jpeg10..95`, and where several may be joined for a
 photo that is posted again, `jpeg40>webp30`: compressed by the first, decoded, compressed by the second, with a
 shift of the block grid or a resize before a codec where one is wanted: `jpeg30>shift4,4>jpeg50`,
-`jpeg80>resize0.5>jpeg70` (data/codecs/chain.py). A shift may be a range too, `shift0..7,0..7`; it keeps the picture's
-size. A resize does not: the original is then resized alike, which evaluation sets at scale 1 do and training does not.
+`jpeg80>resize0.5>jpeg70`, `longest1080>jpeg70` (data/codecs/steps.py). A shift and a resize may be ranges too,
+`shift0..7,0..7`, `resize0.5..1`. A shift keeps the picture's size. A resize does not: the original is resized alike.
 Numbers have no leading zeros, so one compression has one name. JPEG has no quality 0 (libjpeg takes it for 1)
 and WebP above 100 would be lossless: both are refused.
 """
@@ -29,11 +29,12 @@ import numpy as np
 
 from data.codecs.avif import Avif
 from data.codecs.base import Codec, CodecError, QualityCodec, Range
-from data.codecs.chain import Chain, parse_step
+from data.codecs.chain import Chain
 from data.codecs.hevc import Hevc
 from data.codecs.hm import Hm
 from data.codecs.jpeg import Jpeg
 from data.codecs.nothing import Nothing
+from data.codecs.steps import parse_step
 from data.codecs.webp import Webp
 
 __all__ = ["Codec", "CodecError", "Range", "compress", "decode", "encode", "parse"]
@@ -112,5 +113,6 @@ def _mistake(given: object, why: str) -> CodecError:
     return CodecError(
         f"{text if len(text) <= 60 else text[:57] + '...'} is not a compression ({why}): write none, or a "
         f"codec and its number as in jpeg40 ({known}), jpeg10..95 for a range, jpeg40:444 for full chroma, hevc37full "
-        "or hm37full for full-range colours, jpeg40>webp30 for one after the other, shift4,4> or resize0.5> before one"
+        "or hm37full for full-range colours, jpeg40>webp30 for one after the other, shift4,4>, resize0.5> or "
+        "longest1080> before one"
     )

@@ -45,12 +45,22 @@ class Codec(ABC):
         """Whether the result has the size of the image; if not, `original_of` has the size of the result."""
         return True
 
+    @property
+    def least_factor(self) -> float | None:
+        """The smallest factor that a picture's sides are resized by; None where that depends on the picture."""
+        return 1.0
+
     def draw(self, rng: np.random.Generator) -> Codec:
         """Return a codec of one quality; if it has no range, the codec itself, without a draw from `rng`."""
         return self
 
-    def original_of(self, image: np.ndarray) -> np.ndarray:
-        """Return the image that the compressed one is compared with, in its size: `image`, or resized as it was."""
+    def original_of(self, image: np.ndarray, scale: int = 1) -> np.ndarray:
+        """Return the image that the compressed one is compared with: `image`, or resized as the compressed one was.
+
+        Args:
+            image: `scale` times as large as the image that was compressed; so is what is returned, but for a row or
+                column that is missing where the compressed one's size was rounded up.
+        """
         return image
 
     def of_grey(self) -> Codec:

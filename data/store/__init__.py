@@ -4,6 +4,7 @@
     <store>/x2/none/<image>.npy          clean LR: MATLAB bicubic of the HR cropped to a multiple of 2
     <store>/x2/jpeg10/<image>.npy        the same, compressed and decoded
     <store>/x2/jpeg10/manifest.json      what each folder holds; written last, so that it marks the folder whole
+    <store>/pairs/<folder>/              the same for a pair of folders: hr/, and x2/as_is/ of LR files as they are
 
 `<image>` is the file's name with its suffix, so that `a.png` and `a.jpg` keep apart.
 """
@@ -30,12 +31,18 @@ class StoreError(UserError):
     """A prepared store that is missing, incomplete or made from other images."""
 
 
+_IN_NAMES = str.maketrans(">: ", "+-_")
+AS_IS = "as is"
+"""In place of a compression: LR images that were found as files and not made here."""
+
+
 @dataclass(frozen=True)
 class SourceImage:
-    """One HR image: the name it has in a store, and its file."""
+    """One HR image: the name it has in a store, its file, and the file of its LR image where that is not made here."""
 
     name: str
     path: Path
+    lr: Path | None = None
 
 
 def source_images(folders: list[Path]) -> list[SourceImage]:
@@ -84,7 +91,7 @@ def distinct_names(folders: list[Path]) -> list[str]:
 
 def leaf(store: Path, scale: int, spec: str) -> Path:
     """The folder of one kind of image: HR (scale 0), or LR at a scale with a compression (`none`: clean)."""
-    return store / "hr" if scale == 0 else store / f"x{scale}" / spec.replace(">", "+").replace(":", "-")
+    return store / "hr" if scale == 0 else store / f"x{scale}" / spec.translate(_IN_NAMES)
 
 
 def map_path(folder: Path, name: str) -> Path:

@@ -45,24 +45,28 @@ class Stamps:
             self._sources, self._maps = dict(noted["sources"]), dict(noted["maps"])
 
     def source_digest(self, image: SourceImage, *, read: bool = False) -> str:
-        """SHA-256 of an HR image's file; read only where it does not look as noted, or where `read` says so.
+        """SHA-256 of an HR image's file, or of a pair of files; what looks as noted is read only where `read` says so.
 
         Raises:
             OSError: it is gone, or cannot be read.
         """
-        stamp = stamp_of(image.path)
-        noted = self._sources.get(image.name)
+        digest = self._file_digest(image.name, image.path, read)
+        return digest if image.lr is None else digest_of_pair(digest, self._file_digest(lr_key(image), image.lr, read))
+
+    def _file_digest(self, key: str, path: Path, read: bool) -> str:
+        stamp = stamp_of(path)
+        noted = self._sources.get(key)
         if not read and noted is not None and noted[:3] == list(stamp):
             known: str = noted[3]
             return known
-        digest = sha256_of(image.path)
-        self.note_source(image.name, stamp, digest)
+        digest = sha256_of(path)
+        self.note_source(key, stamp, digest)
         return digest
 
-    def note_source(self, name: str, stamp: Stamp, digest: str) -> None:
-        """`stamp` was taken before the content was read."""
-        if time.time_ns() - stamp[1] > _RECENT_NS and self._sources.get(name) != [*stamp, digest]:
-            self._sources[name] = [*stamp, digest]
+    def note_source(self, key: str, stamp: Stamp, digest: str) -> None:
+        """`stamp` was taken before the content was read; `key`: the image's name, or `lr_key` for its LR file."""
+        if time.time_ns() - stamp[1] > _RECENT_NS and self._sources.get(key) != [*stamp, digest]:
+            self._sources[key] = [*stamp, digest]
             self.changed = True
 
     def is_known(self, path: str, stamp: Stamp) -> bool:
@@ -81,6 +85,16 @@ class Stamps:
             with suppress(UserError):
                 write_atomically(self.path, json.dumps({"sources": self._sources, "maps": self._maps}).encode())
                 self.changed = False
+
+
+def lr_key(image: SourceImage) -> str:
+    """What the LR file of a pair is noted under."""
+    return f"lr/{image.name}"
+
+
+def digest_of_pair(hr: str, lr: str) -> str:
+    """The digest of a pair of files, of either file's."""
+    return digest_of((hr + lr).encode())
 
 
 def digest_of(payload: bytes) -> str:

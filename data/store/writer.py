@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.codecs import parse
-from data.store import SourceImage, StoreError, leaf, manifest_bytes, map_path, read_manifest
+from data.store import AS_IS, SourceImage, StoreError, leaf, manifest_bytes, map_path, read_manifest
 from data.store.stamps import Stamp, Stamps, digest_of, stamp_of
 from utils.files import remove_temporaries, sha256_of, write_atomically
 
@@ -237,8 +237,10 @@ def _manifest(kind: Kind, records: dict[str, Record], encoder: str | None) -> di
     scale, spec = kind
     about: dict[str, Any] = {"kind": "hr"}
     if scale:
-        about = {"kind": "lr", "scale": scale, "resize": "MATLAB bicubic" if scale > 1 else "none"}
-        about |= {"compression": spec, "encoder": encoder or parse(spec).describe()}
+        resize = "another program's" if spec == AS_IS else "MATLAB bicubic" if scale > 1 else "none"
+        about = {"kind": "lr", "scale": scale, "resize": resize}
+        made_by = encoder or ("another program" if spec == AS_IS else parse(spec).describe())
+        about |= {"compression": spec, "encoder": made_by}
         rates = [record["bits_per_pixel"] for record in records.values() if "bits_per_pixel" in record]
         if rates:
             about["mean_bits_per_pixel"] = round(sum(rates) / len(rates), 6)

@@ -40,7 +40,7 @@ def plot_heat_map(average: pd.DataFrame, options: EvaluationOptions, measure: st
         gains = _gains(average, options, dataset.name, compressions, measure)
         scored = ~np.isnan(gains).all(axis=0)
         if scored.any():
-            columns = [name for name, there in zip(compressions, scored) if there]
+            columns = [dataset.name_of(name) for name, there in zip(compressions, scored) if there]
             panels[dataset.name] = columns, gains[:, scored]
     if not panels:
         return None

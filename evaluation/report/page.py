@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from string import Template
 
+from data.options import EvaluationSetOptions
 from evaluation.evaluate import Evaluation
 from evaluation.figures.curves import Against, plot_curves
 from evaluation.figures.style import as_files
@@ -159,7 +160,7 @@ def _lists(evaluation: Evaluation, options: EvaluationOptions) -> str:
     headings = ["image", "bpp", *(f"{MEASURES[name].heading} {model}" for name in options.metrics for model in models)]
     parts = []
     for dataset in options.datasets:
-        tables = [_list(dataset.name, spec, headings, models, scores, options) for spec in compressions_of(dataset)]
+        tables = [_list(dataset, spec, headings, models, scores, options) for spec in compressions_of(dataset)]
         if models:
             body = "\n".join(as_html(table) for table in tables)
             parts.append(f"<details>\n<summary>{html.escape(dataset.name)}</summary>\n{body}\n</details>")
@@ -167,11 +168,16 @@ def _lists(evaluation: Evaluation, options: EvaluationOptions) -> str:
 
 
 def _list(
-    dataset: str, spec: str, headings: list[str], models: list[str], scores: Scores, options: EvaluationOptions
+    dataset: EvaluationSetOptions,
+    spec: str,
+    headings: list[str],
+    models: list[str],
+    scores: Scores,
+    options: EvaluationOptions,
 ) -> Table:
-    table = Table(f"{dataset}, {spec}", headings, 1, [[]])
+    table = Table(f"{dataset.name}, {dataset.name_of(spec)}", headings, 1, [[]])
     for (set_name, compression, image), by_model in scores.items():
-        if (set_name, compression) == (dataset, spec):
+        if (set_name, compression) == (dataset.name, spec):
             bits = next(iter(by_model.values())).bits_per_pixel
             columns = zip(*(figures(by_model.get(model), options) for model in models))
             row = [image, "" if bits is None else f"{bits:.3f}", *(text for column in columns for text in column)]

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from data.options import EvaluationSetOptions
 from evaluation.evaluate import Evaluation, ImageScore
 from evaluation.options import EvaluationOptions
 from evaluation.report.previews import QUALITY, SIDE, Preview, models_there
@@ -68,32 +69,32 @@ def pictures_section(previews: list[Preview], evaluation: Evaluation, options: E
         of = counts[dataset.name]
         if here:
             said = f"All {of} images." if len(here) == of else f"{len(here)} of {of} images, evenly over their names."
-            parts.append(_viewer(dataset.name, said, compressions_of(dataset), here, scores, evaluation, options))
+            parts.append(_viewer(dataset, said, here, scores, evaluation, options))
         else:
             parts.append(f'<h3>{html.escape(dataset.name)}</h3><p class="note">No room for its pictures here.</p>')
     return "\n".join(parts)
 
 
 def _viewer(
-    name: str,
+    dataset: EvaluationSetOptions,
     said: str,
-    compressions: list[str],
     previews: list[Preview],
     scores: Scores,
     evaluation: Evaluation,
     options: EvaluationOptions,
 ) -> str:
-    models = models_there(evaluation)
+    models, compressions = models_there(evaluation), compressions_of(dataset)
     first, last = ("LR input", "HR") if options.scale > 1 else ("compressed input", "original")
     pictures = [first, *models, last]
     # Compare with the first row; a single row is compared with its input.
     sides = [_choice("Left", pictures, 1 if len(models) > 1 else 0), _choice("Right", pictures, len(models))]
     zoom = _choice("Pixels", ["1×", "2×", "3×"], 0, ["1", "2", "3"])
+    named = [dataset.name_of(compression) for compression in compressions]
     each = [_comparison(preview, compressions, models, scores, options) for preview in previews]
     return "\n".join(
         [
-            f'<div class="set"><h3>{html.escape(name)}</h3><p class="note">{said}</p>',
-            f'<div class="controls">{_choice("Compression", compressions, 0)}{"".join(sides)}{zoom}</div>',
+            f'<div class="set"><h3>{html.escape(dataset.name)}</h3><p class="note">{said}</p>',
+            f'<div class="controls">{_choice("Compression", named, 0)}{"".join(sides)}{zoom}</div>',
             f'<div class="grid">{"".join(each)}</div></div>',
         ]
     )

@@ -53,10 +53,17 @@ def make_tables(evaluation: Evaluation, options: EvaluationOptions) -> Tables:
         bd_tables(average, [model.name for model in options.models], options.datasets, options.bd)
         if options.bd
         else [],
-        least_gain_tables(images(evaluation), [model.name for model in options.models], options.least_gain)
+        least_gain_tables(_named(images(evaluation), options), [m.name for m in options.models], options.least_gain)
         if options.least_gain
         else [],
     )
+
+
+def _named(table: pd.DataFrame, options: EvaluationOptions) -> pd.DataFrame:
+    """The table with what each set calls its compressions."""
+    sets = {dataset.name: dataset for dataset in options.datasets}
+    names = [sets[name].name_of(spec) for name, spec in zip(table["dataset"], table["compression"])]
+    return table.assign(compression=names)
 
 
 def write_tables(evaluation: Evaluation, options: EvaluationOptions) -> str:
@@ -227,6 +234,7 @@ def _skeletons(
 ) -> list[tuple[Table, list[tuple[str, str]]]]:
     """Tables with the text columns of every row, and the (set, compression) of each group."""
     counts = average.groupby("dataset")["images"].first().to_dict() if len(average) else {}
+    sets = {dataset.name: dataset for dataset in options.datasets}
 
     def name(dataset: str) -> str:
         return f"{dataset} ({counts[dataset]} image{'s' * (counts[dataset] > 1)})" if dataset in counts else dataset
@@ -240,7 +248,7 @@ def _skeletons(
     for title, first, places in split:
         table = Table(title, [*first, "compression", "model", *extra], len(first) + 2)
         for dataset, compression in places:
-            words = [Cell(name(dataset))] * len(first) + [Cell(compression)]
+            words = [Cell(name(dataset))] * len(first) + [Cell(sets[dataset].name_of(compression))]
             table.groups.append(
                 [[*(words if not row else [Cell()] * len(words)), Cell(m.name)] for row, m in enumerate(options.models)]
             )

@@ -55,5 +55,6 @@ def _encoders(options: EvaluationOptions) -> list[str]:
                 qualities += [str(codec.quality)] if str(codec.quality) not in qualities else []
             elif spec != "none":
                 resized = "" if codec.keeps_size else "; the original is resized alike"
-                found[str(parse(spec)), codec.describe() + resized] = [""]
+                name, text = dataset.name_of(str(parse(spec))), str(parse(spec))
+                found[name if name == text else f"{name} (`{text}`)", codec.describe() + resized] = [""]
     return [f"{' '.join([title, ', '.join(qualities)]).strip()}: {how}." for (title, how), qualities in found.items()]

@@ -63,8 +63,8 @@ def _turned(patch, turn):
 
 def _orientation(dataset, hr):
     """Which of the eight symmetries brings the patch back to a place of its photograph."""
-    for name in dataset.names:
-        photo = open_map(map_path(dataset.hr_folder, name))
+    for name in dataset.sources[0].names:
+        photo = open_map(map_path(dataset.sources[0].hr_folder, name))
         windows = np.lib.stride_tricks.sliding_window_view(photo[:, :, 0], hr.shape[:2])
         for turn in range(8):
             patch = _turned(hr, turn)[:, :, 0]
@@ -82,7 +82,7 @@ def test_compressions_are_drawn_evenly_out_of_whole_compressed_images(photo_fold
     specs = ["jpeg10", "webp20", "none"]
     dataset = make(photo_folder, store, compressions=specs, flip=False, rotate=False)
     whole = {
-        spec: [open_map(map_path(leaf(dataset.options.store, 2, spec), name)) for name in dataset.names]
+        spec: [open_map(map_path(leaf(dataset.options.store, 2, spec), name)) for name in dataset.sources[0].names]
         for spec in specs
     }
     found = dict.fromkeys(specs, 0)
@@ -134,7 +134,7 @@ def test_many_images_under_a_low_limit_of_open_files(photos, tmp_path):
         "from data.datasets import PatchDataset; from data.options import TrainDataOptions\n"
         "options = TrainDataOptions.model_validate_json(sys.argv[1])\n"
         "dataset = PatchDataset(options, 2, 0); [dataset[k] for k in range(600)]\n"
-        "assert len(dataset._maps) > 300\n"
+        "assert dataset.sources[0].opened > 300\n"
     )
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 64
     subprocess.run([sys.executable, "-c", code, dataset.options.model_dump_json()], cwd=ROOT, check=True)

@@ -6,6 +6,7 @@ import pytest
 from data.codecs import encode
 from data.evaluation_sets import EvaluationSetError, items_of, load
 from data.options import EvaluationSetOptions
+from data.pairs import PairError
 from data.resize import imresize, modcrop
 from utils.images import ImageError, write_png
 from utils.options import OptionsError, validate
@@ -45,7 +46,7 @@ def test_files_without_partner_are_named(photos, tmp_path):
     write_png(tmp_path / "hr" / "a.png", photos["coffee"])
     write_png(tmp_path / "hr" / "b.png", photos["coffee"])
     write_png(tmp_path / "lr" / "a.png", photos["coffee"][:79, :80])
-    with pytest.raises(EvaluationSetError, match=r"1 files have no partner.*b"):
+    with pytest.raises(PairError, match=r"1 files have no partner.*b"):
         items_of(options(hr=tmp_path / "hr", lr=tmp_path / "lr"), 2)
 
 
@@ -60,7 +61,7 @@ def test_pairs_of_another_scale_are_refused(photos, tmp_path, scale):
 def test_two_files_of_one_base_name_are_refused(photos, tmp_path):
     write_png(tmp_path / "a.png", photos["coffee"])
     (tmp_path / "a.jpg").write_bytes(encode(photos["coffee"], "jpeg90"))
-    with pytest.raises(EvaluationSetError, match=r"a\.jpg and a\.png"):
+    with pytest.raises(PairError, match=r"a\.jpg and a\.png"):
         items_of(options(hr=tmp_path), 2)
 
 
@@ -82,5 +83,5 @@ def test_names_with_a_suffix_and_sizes_rounded_up_go_together(photos, tmp_path):
     assert item.image == "0801" and pair.lr.shape == (79, 80, 3)
     np.testing.assert_array_equal(pair.hr, photos["coffee"][:158, :160])
     write_png(tmp_path / "lr" / "0801_again.png", photos["coffee"])
-    with pytest.raises(EvaluationSetError, match=r"both go with 0801\.png"):
+    with pytest.raises(PairError, match=r"both go with 0801\.png"):
         items_of(options(hr=tmp_path / "hr", lr=tmp_path / "lr"), 2)

@@ -28,7 +28,7 @@ def test_a_sample_is_what_the_batch_holds(dataset):
     for place, k in enumerate((5, 9)):
         sample = dataset.sample(k)
         assert np.array_equal(sample.lr, batch["lr"][place]) and np.array_equal(sample.hr, batch["hr"][place])
-        assert sample.compression in SPECS and sample.image in dataset.names
+        assert sample.compression in SPECS and sample.image in dataset.sources[0].names
 
 
 def test_the_sheet_holds_every_pair(dataset):

@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from data.codecs import compress, decode, parse
-from data.evaluation_sets import EvaluationSetError, items_of, load
+from data.evaluation_sets import items_of, load
 from data.options import EvaluationSetOptions, TrainDataOptions
 from data.resize import imresize
 from utils.images import write_png
@@ -77,7 +77,7 @@ def test_ranges_of_a_shift_are_drawn_from_and_a_fixed_one_takes_no_number():
     assert fixed.draw(rng) == fixed and rng.bit_generator.state == before
 
 
-def test_an_evaluation_set_resizes_the_original_alike_at_scale_1_alone(tmp_path):
+def test_an_evaluation_set_resizes_the_original_alike(tmp_path):
     write_png(tmp_path / "photo.png", PHOTO)
     options = EvaluationSetOptions(name="set", hr=tmp_path, compressions=("jpeg80>resize0.5>jpeg70",))
     (item,) = items_of(options, 1)
@@ -85,15 +85,21 @@ def test_an_evaluation_set_resizes_the_original_alike_at_scale_1_alone(tmp_path)
     np.testing.assert_array_equal(pair.hr, imresize(PHOTO, 0.5))
     assert pair.lr.shape == pair.hr.shape == (49, 52, 3)
     assert pair.bits_per_pixel == 8 * len(pair.file.data) / (49 * 52)
-    with pytest.raises(EvaluationSetError, match="scale 1"):
-        items_of(options, 2)
+    (item,) = items_of(options, 2)
+    pair = load(item, 2)  # clean LR: 48×51, half of it 24×26; half of HR 48×51: the last column has no whole partner
+    assert pair.hr.shape == (48, 50, 3) and pair.lr.shape == (24, 25, 3)
+    np.testing.assert_array_equal(pair.hr, imresize(PHOTO[:96, :102], 0.5)[:, :50])
 
 
-def test_training_takes_shifts_and_no_resize(tmp_path):
+def test_training_takes_shifts_and_resizes_by_a_factor_of_patches_that_are_compressed_as_drawn(tmp_path):
     known = {"hr": tmp_path, "compress": "on_the_fly"}
     TrainDataOptions(**known, compressions=("jpeg10..90>shift0..7,0..7>jpeg20..80:444",))
-    with pytest.raises(ValidationError, match="training pairs keep their size"):
-        TrainDataOptions(**known, compressions=("jpeg80>resize0.5>jpeg70",))
+    options = TrainDataOptions(**known, compressions=("jpeg80>resize0.4..0.9>jpeg70>resize0.5>webp9",), patch_size=48)
+    assert options.least_side == 240
+    with pytest.raises(ValidationError, match="`compress: on_the_fly`"):
+        TrainDataOptions(hr=tmp_path, compressions=("jpeg80>resize0.5>jpeg70",))
+    with pytest.raises(ValidationError, match="size of a whole image"):
+        TrainDataOptions(**known, compressions=("longest640>jpeg70",))
     with pytest.raises(ValidationError, match="given twice"):
         TrainDataOptions(**known, compressions=("jpeg80", "jpeg80:420"))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from decimal import Decimal
 
 import cv2
 import numpy as np
@@ -13,11 +14,12 @@ from PIL import Image, JpegImagePlugin
 
 from data.codecs import Codec, CodecError, Range, compress, decode, encode, parse
 from data.codecs.avif import Avif
-from data.codecs.chain import Chain, Resize, Shift
+from data.codecs.chain import Chain
 from data.codecs.hevc import Hevc
 from data.codecs.hm import Hm
 from data.codecs.jpeg import Jpeg
 from data.codecs.nothing import Nothing
+from data.codecs.steps import Longest, Resize, Shift
 from data.codecs.webp import Webp
 from utils.errors import UserError
 
@@ -36,6 +38,9 @@ def assert_one_line(error: pytest.ExceptionInfo) -> str:
     return str(error.value)
 
 
+RANGES = ["0.1..1", "0.5..0.909", "1..1.5", "2..4"]
+
+
 @st.composite
 def specs(draw, fixed: bool = False) -> str:
     parts = []
@@ -44,12 +49,15 @@ def specs(draw, fixed: bool = False) -> str:
         number = f"{low}" if fixed or low == high or draw(st.booleans()) else f"{low}..{high}"
         full = "full" if name in ("hevc", "hm") and draw(st.booleans()) else ""
         chroma = {"jpeg": ["", ":444", ":422", ":400"], "hevc": ["", ":420"], "hm": ["", ":420"]}.get(name, [""])
-        step = draw(st.sampled_from(["", "shift", "resize"]))
+        step = draw(st.sampled_from(["", "shift", "resize", "longest"]))
         if step == "shift" and parts:
             rows, columns = draw(st.tuples(st.integers(0, 63), st.integers(0, 63)))
             parts.append(f"shift{rows},{columns}" if fixed or not columns else f"shift{rows},0..{columns}")
         elif step == "resize":
-            parts.append("resize" + draw(st.sampled_from(["0.1", "0.5", "0.75", "0.909", "1.25", "2", "4"])))
+            factors = draw(st.sampled_from(["0.1", "0.5", "0.75", "0.909", "1.25", "2", "4"]))
+            parts.append("resize" + (factors if fixed or draw(st.booleans()) else draw(st.sampled_from(RANGES))))
+        elif step == "longest":
+            parts.append(f"longest{draw(st.integers(16, 65_000))}")
         parts.append(name + number + full + draw(st.sampled_from(chroma)))
     return ">".join(parts)
 
@@ -79,7 +87,9 @@ def specs(draw, fixed: bool = False) -> str:
         ("hm22full:420", Hm(22, full_range=True, subsampling="420")),
         ("jpeg30>shift4,4>jpeg50", Chain((Jpeg(30), Shift(4, 4), Jpeg(50)))),
         ("webp9>shift0..7,3>jpeg50", Chain((Webp(9), Shift(Range(0, 7), 3), Jpeg(50)))),
-        ("jpeg80>resize0.5>jpeg70", Chain((Jpeg(80), Resize("0.5"), Jpeg(70)))),
+        ("jpeg80>resize0.5>jpeg70", Chain((Jpeg(80), Resize(Decimal("0.5"), Decimal("0.5")), Jpeg(70)))),
+        ("resize0.25..1>jpeg70", Chain((Resize(Decimal("0.25"), Decimal(1)), Jpeg(70)))),
+        ("longest1080>jpeg70", Chain((Longest(1080), Jpeg(70)))),
         ("jpeg10..95>webp5..90>jpeg50", Chain((Jpeg(Range(10, 95)), Webp(Range(5, 90)), Jpeg(50)))),
     ],
 )
@@ -132,6 +142,12 @@ def test_specs_round_trip(spec):
         ("resize1>jpeg30", "1 is none"),
         ("resize0.50>jpeg30", "number"),
         ("resize9>jpeg30", "0.1 to 4"),
+        ("resize0.9..0.5>jpeg30", "lower to the higher"),
+        ("resize0.5..0.5>jpeg30", "lower to the higher"),
+        ("resize0.05..1>jpeg30", "0.1 to 4"),
+        ("longest15>jpeg30", "16 to 65000"),
+        ("longest512..1024>jpeg30", "called longest"),
+        ("longest512", "needs a codec behind"),
         ("x" * 10_000, "number"),
         (10, "not a text"),
         (None, "not a text"),

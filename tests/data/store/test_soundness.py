@@ -231,7 +231,7 @@ def test_names_that_are_not_utf8_are_prepared_and_drawn_from(photos, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "1 images" in done.stdout, done.stderr
     dataset = PatchDataset(options(hr, tmp_path / "s"), 2, 0)
-    assert dataset.names == [name] and dataset[0]["hr"].shape == (32, 32, 3)
+    assert dataset.sources[0].names == [name] and dataset[0]["hr"].shape == (32, 32, 3)
     np.testing.assert_array_equal(pixels(tmp_path / "s", name), photos["coffee"])
 
 
