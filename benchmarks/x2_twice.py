@@ -2,8 +2,8 @@
 
     python -m benchmarks.x2_twice [--images datasets/Kodak24 datasets/LIVE1] [--count 24]
 
-The chroma of an image is the mean distance of its Cb and Cr from grey; printed is that of the restored image as a share
-of that of bicubic's.
+The chroma of an image is the mean distance of its Cb and Cr from grey; printed is the mean over the images as a share of
+bicubic's.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def main() -> None:
         paths = list_images(folder)
         images = [modcrop(read_image(path), 4) for path in paths[:: max(1, len(paths) // args.count)][: args.count]]
         for compression in args.compressions:
-            scores, left = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
+            scores, chromas = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
             for hr in images:
                 lr = compress(imresize(hr, 1 / 4), compression)
                 results = {"bicubic": imresize(lr, 4), "twice": twice(twice(lr)), "network": network(lr)}
                 for way, result in results.items():
                     scores[way].append(psnr_y(result, hr, border=4))
-                    left[way].append(chroma(result) / max(chroma(results["bicubic"]), 1e-6))
+                    chromas[way].append(chroma(result))
             figures = "".join(f"{np.mean(scores[way]):10.3f}" for way in WAYS)
-            shares = "".join(f"{np.mean(left[way]):10.3f}" for way in WAYS[1:])
+            shares = "".join(f"{np.mean(chromas[way]) / np.mean(chromas['bicubic']):10.3f}" for way in WAYS[1:])
             print(f"{folder.name:14}{compression:10}{figures}{shares}", flush=True)
 
 
