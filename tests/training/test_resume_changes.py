@@ -9,6 +9,7 @@ from benchmarks.soak import differences, experiment, write_photos
 from models.checkpoints import read_state
 from training.experiment import run_experiment
 from training.options import TrainOptions
+from training.resume import starting_point
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
 from utils.options import load
 
@@ -106,6 +107,40 @@ def test_what_comes_too_late_is_said_so(photos, tmp_path, capsys):
         "changed since: stages.1.iterations: 1 → 2",
         "changed since: stages.1.log_every: 5 → 1",
     ]
+
+
+def test_what_has_changed_is_said_where_a_stage_begins_too(photos, tmp_path, capsys):
+    options = experiment("coarse_to_fine", tmp_path / "a", photos, 1)
+    train(options)
+    shutil.rmtree(stage(options, 1).folder)
+    capsys.readouterr()
+    train(options, "auto", "stages.0.iterations=3", "stages.1.iterations=2")
+    said = capsys.readouterr().err
+    assert "stage0, iteration 1" in said and "changed since: stages.0.iterations: 1 → 3" in said  # it goes on
+    train(options, "auto", "stages.0.iterations=3", "stages.1.iterations=2", "seed=1")
+    shutil.rmtree(stage(options, 1).folder)
+    capsys.readouterr()
+    train(options, "auto", "stages.0.iterations=2", "stages.1.iterations=1", "seed=2")
+    assert [line for line in capsys.readouterr().err.splitlines() if "since" in line or "resuming" in line] == [
+        f"resuming from {stage(options).checkpoint(3)} (stage stage0, iteration 3)",
+        "changed since: seed: 0 → 2",
+        "changed since, too late for this run: stages.0.iterations: 3 → 2",
+        "changed since: stages.1.iterations: 2 → 1",
+    ]
+
+
+def test_by_the_clock_a_stage_is_over_when_its_time_is(photos, tmp_path):
+    path = experiment("coarse_to_fine", tmp_path / "a", photos, 2)
+    train(path)
+    shutil.rmtree(stage(path, 1).folder)
+    options = load(path, TrainOptions, ["runtime.minutes=1"])
+    folders = [stage(path, number) for number in (0, 1)]
+    state = read_checkpoint(folders[0].checkpoint(2))
+    for place, first in ((1, 0), (2, 1)):
+        budget = {"minutes": 1.0, "elapsed": 30.0, "ending": None, "place": place}
+        folders[0].save({**state, "iteration": 500, "validated": 500, "budget": budget}, 9, None)
+        position, resumed = starting_point(options, folders, "auto", say=False)
+        assert position == first and (resumed is None) == (first == 1)
 
 
 def test_images_that_were_added_or_exchanged_are_announced(photos, tmp_path, capsys):
