@@ -120,6 +120,9 @@ def _contradiction(checkpoint: _Checkpoint, options: _Options) -> str | None:
         return f"ranking: not of {len(checkpoint.ranking)} iterations up to {iteration}"
     if any(math.isnan(score) for score, _ in checkpoint.ranking):  # an image that is met exactly has an infinite PSNR
         return "ranking: a score that is not a number"
+    for name, tensors in [*checkpoint.networks.items(), ("ema", checkpoint.ema or {})]:
+        if (spoilt := next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)) is not None:
+            return f"{name}: {spoilt} holds numbers that are not finite"
     # fp16 leaves iterations out until its scale has settled.
     moved = bool(iteration) and not checkpoint.scaler
     wrong = ((name, _wrong(optimizer, moved)) for name, optimizer in checkpoint.optimizers.items())

@@ -85,6 +85,7 @@ def test_a_damaged_newest_gives_way_to_the_one_before(folder, damage):
     ("options", 5), ("budget", {"minutes": 1.0}), ("options", "{"), ("options", "stages: []"),
     ("stage", "other"), ("iteration", 101), ("iteration", 10**9), ("validated", 3),
     ("networks", {"generator": {"w": torch.zeros(1, device="meta")}}),
+    ("ema", {"w": torch.tensor([1.0, float("nan")])}),
     ("ranking", [[float("nan"), 2]]), ("ranking", [[30.0, 3]]), ("ranking", [[30.0, 1.5]]), ("ranking", [[30.0, -1]]),
     ("ranking", [[30.0, 2]] * 2), ("ranking", [[30.0, place] for place in range(10**5)]),
     ("optimizers", adam({})), ("optimizers", adam(betas="ab")), ("optimizers", adam(betas=None, momentum=0.9)),
@@ -110,6 +111,16 @@ def test_a_checkpoint_of_another_form_gives_way_too(folder, part, value):
 def test_what_a_run_can_come_to_is_taken(folder, part, value):
     path = folder.save({**state(2), part: value}, keep=2, keep_every=None)
     assert read_checkpoint(path)[part] == value
+
+
+def test_weights_that_are_not_finite_are_no_checkpoint(folder):
+    networks = {"generator": {"w": torch.zeros(3), "count": torch.tensor(2)}, "judge": {"v": torch.tensor([0.0])}}
+    path = folder.save({**state(2), "networks": networks}, keep=2, keep_every=None)
+    assert read_checkpoint(path)["networks"].keys() == networks.keys()
+    networks["judge"]["v"].fill_(float("inf"))
+    folder.save({**state(2), "networks": networks}, keep=2, keep_every=None)
+    with pytest.raises(CheckpointError, match=r"\(judge: v holds numbers that are not finite\)"):
+        read_checkpoint(path)
 
 
 def test_by_the_clock_more_iterations_than_the_stage_has_can_be_done(folder):
