@@ -39,6 +39,7 @@ from utils.files import locked
 from utils.images import image_size
 from utils.options import validate
 from utils.options.sources import apply_overrides, read_with_bases
+from utils.visible import visible
 
 
 def prepare(
@@ -76,7 +77,7 @@ def prepare(
         if folder_stamps(store, kinds) != before:  # another process has prepared them, or some of them, meanwhile
             work = _look(images, store, kinds, verify)
         for path in work.damaged if progress else ():
-            print(f"{path}: missing, cut short or altered; made again", file=sys.stderr)
+            print(f"{visible(path)}: missing, cut short or altered; made again", file=sys.stderr)
         tasks = [Task(*todo, store) for todo in work.todo]
         if tasks:
             _check_disk(tasks)
@@ -261,7 +262,7 @@ def main(argv: list[str]) -> int:
             raise OptionsError("--from-lmdb needs --store DIR and --compressions with the one that LQ holds")
         gt, lq = arguments.from_lmdb
         count = import_lmdb(gt, lq, arguments.store, arguments.compressions[0])
-        print(f"{arguments.store}: {count} images, ×1, {arguments.compressions[0]}")
+        print(f"{visible(arguments.store)}: {count} images, ×1, {arguments.compressions[0]}")
         return 0
     if arguments.options:
         wanted = read_training_file(arguments.options, arguments.overrides)
@@ -279,7 +280,8 @@ def main(argv: list[str]) -> int:
     checked = ", verified" if arguments.verify else ""
     manifest = read_manifest(leaf(options.store, 0, "none"))
     assert manifest is not None  # what was prepared is whole
-    print(f"{options.store}: {len(manifest['images'])} images, ×{scale}, {', '.join(options.compressions)}{checked}")
+    made = f"{len(manifest['images'])} images, ×{scale}, {', '.join(options.compressions)}"
+    print(f"{visible(options.store)}: {made}{checked}")
     return 0
 
 

@@ -16,6 +16,7 @@ from training.validation import Validator
 from utils.errors import UserError
 from utils.images import image_size
 from utils.options import to_yaml
+from utils.visible import visible
 
 
 def check(options: TrainOptions) -> int:
@@ -52,7 +53,9 @@ def check(options: TrainOptions) -> int:
     print(f"             {flops(options.generator, patch, patch) / 1e9:.2f} GFLOPs per {patch}×{patch} LR patch")
     megapixels = f", {sum(height * width for height, width in sizes) / 1e6:.1f} megapixels" if sizes else ""
     print(f"train        {len(names)} images{megapixels}, {', '.join(train.compressions)}")
-    print(f"store        {train.store} ({'prepared' if prepared else 'will be prepared when training starts'})")
+    print(
+        f"store        {visible(train.store)} ({'prepared' if prepared else 'will be prepared when training starts'})"
+    )
     print(f"validation   {len(items)} image(s) × compression in {len(options.data.validation)} set(s)")
     minutes, whole = options.runtime.minutes, sum(stage.iterations for stage in options.stages)
     if minutes is not None:

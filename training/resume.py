@@ -18,9 +18,11 @@ from models import WeightsError, build_generator
 from models.weight_files import read_tensors
 from training.options import TrainOptions
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint, weights_of
+from utils.cli import one_line
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.options import differences, to_yaml
+from utils.visible import visible
 
 # Read when a stage begins, and never again.
 _OF_THE_BEGINNING = re.compile(r"start|generator\.weights|stages\.\d+\.init(_may_differ)?(\..+)?")
@@ -60,7 +62,7 @@ def starting_point(
                 f"{folder.checkpoints} away to begin the stage anew"
             )
         for line in damaged if say else ():
-            print(f"{line}; going back to the checkpoint before", file=sys.stderr)
+            print(f"{one_line(line)}; going back to the checkpoint before", file=sys.stderr)
         if state is None:
             continue
         finished = _place(state, options) >= stage.iterations
@@ -72,7 +74,7 @@ def starting_point(
         _announce(state, options, position, str(folder.checkpoint(state["iteration"])), say)
         return position, None if goes_on else state
     if say:
-        print(f"{options.folder}: no checkpoint yet; starting from the beginning", file=sys.stderr)
+        print(f"{visible(options.folder)}: no checkpoint yet; starting from the beginning", file=sys.stderr)
     return 0, None
 
 
@@ -114,19 +116,20 @@ def _mend_last(options: TrainOptions, folder: RunFolder, state: dict[str, Any]) 
         return  # another network: what takes up the weights says so
     write_atomically(folder.last, weights_of(generator, options.name, state["stage"], state["iteration"]))
     where = folder.checkpoint(state["iteration"])
-    print(f"{folder.last}: missing or damaged; made again from {where}", file=sys.stderr)
+    print(visible(f"{folder.last}: missing or damaged; made again from {where}"), file=sys.stderr)
 
 
 def _announce(state: dict[str, Any], options: TrainOptions, position: int, where: str, say: bool) -> None:
     """Say where a run goes on, in the stage of `position`, and what has changed since the checkpoint was made."""
     if not say:
         return
-    print(f"resuming from {where} (stage {state['stage']}, iteration {state['iteration']})", file=sys.stderr)
+    print(visible(f"resuming from {where} (stage {state['stage']}, iteration {state['iteration']})"), file=sys.stderr)
     for line in differences(state["options"], to_yaml(options)):
         key = line.partition(": ")[0]
         stage = _STAGE.match(key)
         over = _OF_THE_BEGINNING.fullmatch(key) or (stage is not None and int(stage[1]) < position)
-        print(("changed since, too late for this run: " if over else "changed since: ") + line, file=sys.stderr)
+        late = ", too late for this run" if over else ""
+        print(f"changed since{late}: {visible(line)}", file=sys.stderr)
 
 
 def fingerprint(dataset: PatchDataset) -> dict[str, Any]:
