@@ -4,14 +4,16 @@ import shutil
 
 import pytest
 import torch
+from torch import nn
 
 from benchmarks.soak import differences, experiment, write_photos
 from models.checkpoints import read_state
 from training.experiment import run_experiment
+from training.optimization import OptimizerOptions, build_optimizer
 from training.options import TrainOptions
-from training.resume import starting_point
+from training.resume import load_optimizer, starting_point
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
-from utils.options import load
+from utils.options import load, validate
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,26 @@ def test_changed_options_of_the_optimiser_are_in_force(photos, tmp_path, capsys,
     assert all(float(entry["step"]) == 4 for entry in state["state"].values())  # the averages went on
     said = capsys.readouterr().err
     assert all(f"changed since: stages.0.optimizer.{name.partition('=')[0]}" in said for name in change)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "average"),
+    [
+        ({"type": "sgd"}, {"type": "sgd", "momentum": 0.5, "weight_decay": 0.1}, "momentum_buffer"),
+        ({"type": "adam"}, {"type": "adam", "betas": [0.5, 0.9], "weight_decay": 0.1}, "exp_avg"),
+    ],
+)
+def test_every_option_of_the_optimiser_is_as_it_is_now(before, now, average):
+    weight = nn.Parameter(torch.ones(3))
+    weight.grad = torch.full((3,), 2.0)
+    first = build_optimizer(validate({"lr": 1e-3, **before}, OptimizerOptions, "x"), [weight], fused=False)
+    first.step()
+    then = build_optimizer(validate({"lr": 1e-4, **now}, OptimizerOptions, "x"), [weight], fused=True)
+    load_optimizer(then, first.state_dict(), "a.pt")
+    (group,) = then.param_groups
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in now.items() if key != "type"}
+    assert {key: group[key] for key in [*options, "fused"]} == {**options, "fused": True}
+    assert torch.equal(then.state[weight][average], first.state[weight][average])
 
 
 @pytest.mark.parametrize(
