@@ -35,7 +35,7 @@ from data.store.writer import Kind, MapCheck, Preparation, folder_stamps, writin
 from utils.cli import one_line, run
 from utils.cores import usable_cores
 from utils.errors import OptionsError, UserError
-from utils.files import locked
+from utils.files import locked, size_text
 from utils.images import image_size
 from utils.options import validate
 from utils.options.sources import apply_overrides, read_with_bases
@@ -112,7 +112,7 @@ def _check_disk(tasks: list[Task]) -> None:
     free = shutil.disk_usage(tasks[0].store).free
     if needed > free:
         raise StoreError(
-            f"{tasks[0].store}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+            f"{tasks[0].store}: {size_text(needed)} are needed and {size_text(free)} are free; "
             "make room or name another folder (data.train.prepared)"
         )
 

@@ -128,8 +128,9 @@ def _announce(state: dict[str, Any], options: TrainOptions, position: int, where
         key = line.partition(": ")[0]
         stage = _STAGE.match(key)
         over = _OF_THE_BEGINNING.fullmatch(key) or (stage is not None and int(stage[1]) < position)
-        late = ", too late for this run" if over else ""
-        print(f"changed since{late}: {visible(line)}", file=sys.stderr)
+        print(
+            ("changed since, too late for this run: " if over else "changed since: ") + visible(line), file=sys.stderr
+        )
 
 
 def fingerprint(dataset: PatchDataset) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from utils.cli import one_line
 from utils.errors import UserError
-from utils.files import sha256_of
+from utils.files import sha256_of, size_text
 
 TRIES = 6  # in a row that bring less than PROGRESS; a try that brings more starts the count anew
 PROGRESS = 1 << 16  # bytes
@@ -254,7 +254,7 @@ def _check_room(path: Path, total: int | None, have: int, copies: int) -> None:
     free, needed = shutil.disk_usage(path.parent).free, total * copies - have
     if needed > free:
         raise DownloadError(
-            f"{path.parent}: {path.stem} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: "
+            f"{path.parent}: {path.stem} needs {size_text(needed)}, {size_text(free)} are free: "
             "make room, or choose another folder"
         )
 
@@ -268,7 +268,7 @@ def _check_spare(part: _Part) -> None:
 def _check_size(part: _Part, size: int, most: int) -> None:
     if size > most:
         part.discard()
-        raise DownloadError(f"{part.url}: more than the {most / 1e9:.2f} GB that it may have: not the file sought")
+        raise DownloadError(f"{part.url}: more than the {size_text(most)} that it may have: not the file sought")
 
 
 def _check_address(url: str) -> None:
