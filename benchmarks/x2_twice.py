@@ -2,8 +2,8 @@
 
     python -m benchmarks.x2_twice [--images datasets/Kodak24 datasets/LIVE1] [--count 24]
 
-The chroma of an image is the mean distance of its Cb and Cr from grey; printed is the mean over the images as a share of
-bicubic's.
+The chroma of an image is the mean distance of its Cb and Cr from grey; printed is its mean over the images as a share
+of that of bicubic.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from models.weight_files import about, export_weights
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.files import check_new, write_atomically
+from utils.visible import visible
 
 TOLERANCE = 1e-4
 """Largest difference from PyTorch, on values in [0, 1], that an ONNX file may show; 1/255 is 39 times as much."""
@@ -77,7 +78,9 @@ def main(args: argparse.Namespace) -> int:
         payload = as_onnx(generator)
         agrees = f"largest difference from PyTorch at {len(SIZES)} sizes: {check_onnx(payload, generator):.1e} of 1"
     write_atomically(args.output, payload)
-    print(f"{args.output}: {type(generator).__name__} x{generator.scale}, {len(payload) / 1e6:.1f} MB; {agrees}")
+    print(
+        f"{visible(args.output)}: {type(generator).__name__} x{generator.scale}, {len(payload) / 1e6:.1f} MB; {agrees}"
+    )
     return 0
 
 

@@ -14,6 +14,7 @@ from models import GENERATORS, Generator, GeneratorOptions, build_generator, opt
 from models.weight_files import export_weights
 from utils.errors import UserError
 from utils.files import check_new, write_atomically
+from utils.visible import visible
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -41,8 +42,8 @@ def main(args: argparse.Namespace) -> int:
     said = {"between": " and ".join(path.name for path in args.weights), "shares": shares}
     payload = export_weights(between, said)
     write_atomically(args.output, payload)
-    parts = ", ".join(f"{share:.3g} of {path}" for share, path in zip(shares, args.weights))
-    print(f"{args.output}: {type(between).__name__} x{between.scale}, {len(payload) / 1e6:.1f} MB; {parts}")
+    parts = ", ".join(f"{share:.3g} of {visible(path)}" for share, path in zip(shares, args.weights))
+    print(f"{visible(args.output)}: {type(between).__name__} x{between.scale}, {len(payload) / 1e6:.1f} MB; {parts}")
     return 0
 
 

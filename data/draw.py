@@ -20,6 +20,7 @@ from tqdm import tqdm
 from utils.cli import run
 from utils.errors import UserError
 from utils.images import write_png
+from utils.visible import visible
 
 WIDTH, HEIGHT = 960, 720
 Colour = tuple[int, int, int]
@@ -188,7 +189,7 @@ def main(argv: list[str]) -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for number in tqdm(range(arguments.count), unit="image", disable=None):
         write_png(arguments.output / f"drawn_{arguments.seed}_{number:04d}.png", draw(arguments.seed, number))
-    print(f"{arguments.output}: {arguments.count} images of {WIDTH}×{HEIGHT}")
+    print(f"{visible(arguments.output)}: {arguments.count} images of {WIDTH}×{HEIGHT}")
     return 0
 
 

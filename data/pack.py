@@ -31,6 +31,7 @@ from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.files import check_new, write_atomically
 from utils.images import image_size, read_image
+from utils.visible import visible
 
 QUALITY = 95
 """JPEG quality, with 4:4:4: above 40 dB of PSNR on a photograph (tests/data/test_pack.py), visually lossless."""
@@ -163,8 +164,8 @@ def main(argv: list[str]) -> int:
     check_new(arguments.output, overwrite=arguments.overwrite)
     archive = pack(arguments.hr, arguments.megabytes, shrink=arguments.shrink, quality=arguments.quality)
     write_atomically(arguments.output, archive)
-    count = len(source_images(arguments.hr))
-    print(f"{arguments.output}: {count} photographs, {len(archive) / 1e6:.1f} MB; `data.train.hr` takes it as it is")
+    count, size = len(source_images(arguments.hr)), f"{len(archive) / 1e6:.1f} MB"
+    print(f"{visible(arguments.output)}: {count} photographs, {size}; `data.train.hr` takes it as it is")
     return 0
 
 

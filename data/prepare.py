@@ -37,10 +37,11 @@ from data.store.writer import Kind, MapCheck, Preparation, folder_stamps, writin
 from utils.cli import one_line, run
 from utils.cores import usable_cores
 from utils.errors import OptionsError, UserError
-from utils.files import locked
+from utils.files import locked, size_text
 from utils.images import image_size
 from utils.options import validate
 from utils.options.sources import apply_overrides, read_with_bases
+from utils.visible import visible
 
 
 def prepare(
@@ -78,13 +79,13 @@ def prepare(
         if folder_stamps(store, kinds) != before:  # another process has prepared them, or some of them, meanwhile
             work = _look(images, store, kinds, verify)
         for path in work.damaged if progress else ():
-            print(f"{path}: missing, cut short or altered; made again", file=sys.stderr)
+            print(f"{visible(path)}: missing, cut short or altered; made again", file=sys.stderr)
         tasks = [Task(*todo, store, scale) for todo in work.todo]
         misfits, cropped = check_sizes([task.image for task in tasks], scale)
         if misfits:
             return misfits
         for line in shortened(cropped) if progress else ():
-            print(line, file=sys.stderr)
+            print(visible(line), file=sys.stderr)
         if tasks:
             _check_disk(tasks)
         work.begin()
@@ -125,7 +126,7 @@ def _check_disk(tasks: list[Task]) -> None:
     free = shutil.disk_usage(tasks[0].store).free
     if needed > free:
         raise StoreError(
-            f"{tasks[0].store}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+            f"{tasks[0].store}: {size_text(needed)} are needed and {size_text(free)} are free; "
             "make room or name another folder (data.train.prepared)"
         )
 
@@ -279,7 +280,7 @@ def main(argv: list[str]) -> int:
             raise OptionsError("--from-lmdb needs --store DIR and --compressions with the one that LQ holds")
         gt, lq = arguments.from_lmdb
         count = import_lmdb(gt, lq, arguments.store, arguments.compressions[0])
-        print(f"{arguments.store}: {count} images, ×1, {arguments.compressions[0]}")
+        print(f"{visible(arguments.store)}: {count} images, ×1, {arguments.compressions[0]}")
         return 0
     if arguments.options:
         wanted = read_training_file(arguments.options, arguments.overrides)
@@ -297,7 +298,7 @@ def main(argv: list[str]) -> int:
     checked = ", verified" if arguments.verify else ""
     for found in image_sets(options):
         what = AS_IS if found.is_paired else ", ".join(options.compressions)
-        print(f"{found.store}: {len(found.names)} images, ×{scale}, {what}{checked}")
+        print(f"{visible(found.store)}: {len(found.names)} images, ×{scale}, {what}{checked}")
     return 0
 
 

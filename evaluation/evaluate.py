@@ -23,9 +23,11 @@ from evaluation.todo import Task, image_path, place, plan
 from inference.devices import device_name, pick_device
 from metrics.measures import Measurer, smallest_side
 from metrics.psnr_ssim import MetricError
+from utils.cli import one_line
 from utils.files import locked
 from utils.images import image_size, read_image, write_png
 from utils.pipeline import pipelined
+from utils.visible import visible
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ def _rows(options: EvaluationOptions, device: torch.device, *, say: bool) -> tup
         if row is not None:
             there[model.name] = row
         elif say:
-            print(f"{model.name}: {why_not_there(model)}; its row says so", file=sys.stderr)
+            print(f"{model.name}: {visible(why_not_there(model))}; its row says so", file=sys.stderr)
     for name, why in failed.items() if say else ():
-        print(f"{name}: {why}; its row says so", file=sys.stderr)
+        print(f"{name}: {one_line(why)}; its row says so", file=sys.stderr)
     return there, failed
 
 
@@ -180,7 +182,7 @@ def _run(
                 sr, seconds = rows[name].restore(pair)
             except ProgramError as error:
                 failed[name] = f"{error}, on {task.item.set_name}/{task.item.image} at {task.item.compression}"
-                tqdm.write(f"{name}: {failed[name]}; its row says so", file=sys.stderr)
+                tqdm.write(f"{name}: {one_line(failed[name])}; its row says so", file=sys.stderr)
                 continue
             # Of a grey image only Y counts: what a network for colours adds to it is taken out.
             sr = sr if task.item.grey is None else to_grey(sr, "bt601_full", task.item.image)

@@ -11,6 +11,7 @@ from evaluation.options import ModelOptions
 from inference.devices import ready
 from models import Generator, options_in_file
 from utils.errors import UserError
+from utils.visible import visible
 
 
 def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generator | None:
@@ -48,7 +49,7 @@ def load_those_there(models: Iterable[ModelOptions], scale: int, device: torch.d
     for model in models:
         generator = load_model(model, scale, device)
         if generator is None:
-            print(f"{model.name}: {why_not_there(model)}; left out", file=sys.stderr)
+            print(f"{model.name}: {visible(why_not_there(model))}; left out", file=sys.stderr)
         else:
             there[model.name] = generator
     return there

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
+from utils.visible import visible
 
 _FORMAT = 1  # increase it if the scores of an existing key change
 
@@ -87,8 +88,8 @@ class ScoreLog:
             whole = [record for line in lines if (record := _parsed(line)) is not None]
             if damaged := len(lines) - len(whole):
                 print(
-                    f"{path}: {damaged} lines have no right checksum (damaged, cut short, or of an older version) "
-                    "and are not used",
+                    f"{visible(path)}: {damaged} lines have no right checksum (damaged, cut short, or of an older "
+                    "version) and are not used",
                     file=sys.stderr,
                 )
             for record in whole:

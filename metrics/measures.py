@@ -23,6 +23,7 @@ from metrics.niqe import Niqe
 from metrics.psnr_b import SMALLEST as BLOCKS_SMALLEST
 from metrics.psnr_b import psnr_b
 from metrics.psnr_ssim import WINDOW, psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from utils.cli import one_line
 
 MeasureName = Literal[
     "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr_b", "ms_ssim", "lpips", "lpips_unit_range", "dists", "niqe"
@@ -133,7 +134,7 @@ class Measurer:
                 del self.kinds[name]
                 if say and str(error) not in said:
                     said.add(str(error))
-                    print(f"{MEASURES[name].heading} is left out: {error}", file=sys.stderr)
+                    print(f"{MEASURES[name].heading} is left out: {one_line(error)}", file=sys.stderr)
                 continue
             self._functions[name] = lambda sr, hr, _, metric=metric: metric(sr, hr)
             self.kinds[name] = " ".join([name, *(str(file) for file in files if file is not None)])

@@ -18,6 +18,7 @@ from training.validation import Validator
 from utils.errors import UserError
 from utils.images import image_size
 from utils.options import to_yaml
+from utils.visible import visible
 
 
 def check(options: TrainOptions) -> int:
@@ -45,12 +46,13 @@ def check(options: TrainOptions) -> int:
     print(f"generator    {type(generator).__name__} ×{scale}, {count_parameters(generator):,} parameters")
     print(f"             {flops(options.generator, patch, patch) / 1e9:.2f} GFLOPs per {patch}×{patch} LR patch")
     weights = sum(found.weight for found in sets)
-    for found, megapixels, whole in zip(sets, sizes, prepared):
-        what = f"pairs as they are ({found.title})" if found.is_paired else ", ".join(train.compressions)
+    for found, megapixels, ready in zip(sets, sizes, prepared):
+        what = f"pairs as they are ({visible(found.title)})" if found.is_paired else ", ".join(train.compressions)
         share = f", {found.weight / weights:.1%} of the patches" if len(sets) > 1 else ""
         size = f", {megapixels:.1f} megapixels" if found.images else ""
         print(f"train        {len(found.names)} images{size}{share}, {what}")
-        print(f"store        {found.store} ({'prepared' if whole else 'will be prepared when training starts'})")
+        state = "prepared" if ready else "will be prepared when training starts"
+        print(f"store        {visible(found.store)} ({state})")
     print(f"validation   {len(items)} image(s) × compression in {len(options.data.validation)} set(s)")
     minutes, whole = options.runtime.minutes, sum(stage.iterations for stage in options.stages)
     if minutes is not None:

@@ -22,6 +22,7 @@ from training.run_folder import RunFolder
 from training.runtime import Runtime
 from utils.errors import UserError
 from utils.files import write_atomically
+from utils.visible import visible
 
 WARM_UP = 3
 TRACED = 3
@@ -111,7 +112,8 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
     write_atomically(folder / "summary.md", text.encode())
     _write_trace(traced, folder / "trace.json")
     print(text)
-    print(f"written: {folder}/summary.md, {folder}/trace.json (chrome://tracing or ui.perfetto.dev)", file=sys.stderr)
+    shown = visible(folder)
+    print(f"written: {shown}/summary.md, {shown}/trace.json (chrome://tracing or ui.perfetto.dev)", file=sys.stderr)
     return 0
 
 

@@ -17,9 +17,11 @@ from models import WeightsError, build_generator
 from models.weight_files import read_tensors
 from training.options import TrainOptions
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint, weights_of
+from utils.cli import one_line
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.options import differences, to_yaml
+from utils.visible import visible
 
 # Read when a stage begins, and never again.
 _OF_THE_BEGINNING = re.compile(r"start|generator\.weights|stages\.\d+\.init(_may_differ)?(\..+)?")
@@ -59,18 +61,19 @@ def starting_point(
                 f"{folder.checkpoints} away to begin the stage anew"
             )
         for line in damaged if say else ():
-            print(f"{line}; going back to the checkpoint before", file=sys.stderr)
+            print(f"{one_line(line)}; going back to the checkpoint before", file=sys.stderr)
         if state is None:
             continue
-        finished = state["iteration"] >= stage.iterations
+        finished = _place(state, options) >= stage.iterations
         if finished and say:
             _mend_last(options, folder, state)
         validated = not options.data.validation or state.get("validated", state["iteration"]) == state["iteration"]
-        if finished and validated and position + 1 < len(folders):
-            return position + 1, None
-        return position, _announced(state, options, position, str(folder.checkpoint(state["iteration"])), say)
+        goes_on = finished and validated and position + 1 < len(folders)
+        position += goes_on
+        _announce(state, options, position, str(folder.checkpoint(state["iteration"])), say)
+        return position, None if goes_on else state
     if say:
-        print(f"{options.folder}: no checkpoint yet; starting from the beginning", file=sys.stderr)
+        print(f"{visible(options.folder)}: no checkpoint yet; starting from the beginning", file=sys.stderr)
     return 0, None
 
 
@@ -86,7 +89,14 @@ def _named(
     newer += [folder.checkpoint(i) for folder in folders[position + 1 :] for i in folder.iterations()]
     if newer:  # the next `--resume auto` would take it up again
         raise UserError(f"{resume}: {newer[0]} is newer; move it away, or choose another `name` to branch off")
-    return position, _announced(state, options, position, resume, say)
+    _announce(state, options, position, resume, say)
+    return position, state
+
+
+def _place(state: dict[str, Any], options: TrainOptions) -> int:
+    """Where in its stage's `iterations` a checkpoint is: by the clock, whatever number of iterations was done."""
+    by_the_clock = options.runtime.minutes is not None and state.get("budget") is not None
+    return state["budget"]["place"] if by_the_clock else state["iteration"]
 
 
 def _mend_last(options: TrainOptions, folder: RunFolder, state: dict[str, Any]) -> None:
@@ -105,18 +115,21 @@ def _mend_last(options: TrainOptions, folder: RunFolder, state: dict[str, Any]) 
         return  # another network: what takes up the weights says so
     write_atomically(folder.last, weights_of(generator, options.name, state["stage"], state["iteration"]))
     where = folder.checkpoint(state["iteration"])
-    print(f"{folder.last}: missing or damaged; made again from {where}", file=sys.stderr)
+    print(visible(f"{folder.last}: missing or damaged; made again from {where}"), file=sys.stderr)
 
 
-def _announced(state: dict[str, Any], options: TrainOptions, position: int, where: str, say: bool) -> dict[str, Any]:
-    if say:
-        print(f"resuming from {where} (stage {state['stage']}, iteration {state['iteration']})", file=sys.stderr)
-        for line in differences(state["options"], to_yaml(options)):
-            key = line.partition(": ")[0]
-            stage = _STAGE.match(key)
-            over = _OF_THE_BEGINNING.fullmatch(key) or (stage is not None and int(stage[1]) < position)
-            print(("changed since, too late for this run: " if over else "changed since: ") + line, file=sys.stderr)
-    return state
+def _announce(state: dict[str, Any], options: TrainOptions, position: int, where: str, say: bool) -> None:
+    """Say where a run goes on, in the stage of `position`, and what has changed since the checkpoint was made."""
+    if not say:
+        return
+    print(visible(f"resuming from {where} (stage {state['stage']}, iteration {state['iteration']})"), file=sys.stderr)
+    for line in differences(state["options"], to_yaml(options)):
+        key = line.partition(": ")[0]
+        stage = _STAGE.match(key)
+        over = _OF_THE_BEGINNING.fullmatch(key) or (stage is not None and int(stage[1]) < position)
+        print(
+            ("changed since, too late for this run: " if over else "changed since: ") + visible(line), file=sys.stderr
+        )
 
 
 def fingerprint(dataset: PatchDataset) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def run(main: Callable[[list[str]], int]) -> int:
     except ModuleNotFoundError as error:
         if (Path(__file__).parents[1] / f"{(error.name or '.').split('.')[0]}").exists():
             raise  # a folder of the project: a defect of ours
-        print(f"error: {error.name} is not installed; `pip install -r requirements.txt`", file=sys.stderr)
+        print(f"error: {visible(error.name)} is not installed; `pip install -r requirements.txt`", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 _tidied: set[Path] = set()  # folders that this process has written to
 
@@ -130,3 +131,11 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"{path.parent}: in use by another process; wait for it or choose another name") from None
         yield
+
+
+def size_text(number: float) -> str:
+    """A number of bytes (≥ 0) in the unit that shows it: `999 bytes`, `140.0 kB`, `1.2 GB`."""
+    unit = 0
+    while number >= 999.95 and unit + 1 < len(_UNITS):
+        number, unit = number / 1000, unit + 1
+    return f"{number:.{1 if unit else 0}f} {_UNITS[unit]}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.visible import visible
 
 # Heavy imports (images, HTTP) are inside the functions, so that a second `quickstart` costs nothing.
 
@@ -118,7 +119,7 @@ def write_quickstart(root: Path) -> None:
     folder = root / "quickstart"
     missing = [name for name in QUICKSTART if not (folder / name).is_file()]
     if not missing:
-        print(f"quickstart: already there ({len(QUICKSTART)} images in {folder})")
+        print(f"quickstart: already there ({len(QUICKSTART)} images in {visible(folder)})")
         return
     from importlib.util import find_spec
 
@@ -132,7 +133,7 @@ def write_quickstart(root: Path) -> None:
         if not source.is_file():
             raise UserError(f"quickstart: this scikit-image lacks {source}: pip install 'scikit-image>=0.24'")
         write_png(folder / name, read_image(source))
-    print(f"quickstart: {len(missing)} images written to {folder}")
+    print(f"quickstart: {len(missing)} images written to {visible(folder)}")
 
 
 def find_manga109(root: Path) -> int:
@@ -140,7 +141,7 @@ def find_manga109(root: Path) -> int:
     folder = root / "Manga109"
     if _is_there(folder, 109):
         return 0
-    print(MANGA109.format(folder=folder))
+    print(MANGA109.format(folder=visible(folder)))
     return 1
 
 
@@ -165,7 +166,7 @@ def fetch_kodak(root: Path, base: str) -> None:
             raise UserError(f"{base}{name}: what the server sent is not an image: run again, or give --url") from None
         arrived.replace(checked)
     folder.replace(target)
-    print(f"kodak: {len(KODAK_FILES)} images in {target}")
+    print(f"kodak: {len(KODAK_FILES)} images in {visible(target)}")
 
 
 def fetch_archives(wanted: tuple[Archive, ...], root: Path, base: str | None, keep: bool) -> None:
@@ -203,7 +204,7 @@ def _fetch_archive(archive: Archive, root: Path, base: str | None, keep: bool) -
     found = file.exists()
     if not found:
         address = (base or archive.base) + archive.file
-        print(f"downloading {address}", flush=True)
+        print(f"downloading {visible(address)}", flush=True)
         try:
             fetch(address, file, copies=2, sha256=archive.sha256 if base is None else None, most=archive.most)
         except DownloadError as error:
@@ -218,7 +219,7 @@ def _fetch_archive(archive: Archive, root: Path, base: str | None, keep: bool) -
         file.unlink()
         raise UserError(f"{error}: deleted, run again to download it anew") from None
     for folder in missing:
-        print(f"{folder.count} images in {folder.target}")
+        print(f"{folder.count} images in {visible(folder.target)}")
     if not (keep or found):
         file.unlink()
 
@@ -230,7 +231,7 @@ def _is_there(folder: Path, count: int) -> bool:
     entries = list(folder.iterdir()) if folder.exists() else []
     images = sum(1 for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.name.startswith("."))
     if images == count:
-        print(f"already there: {count} images in {folder}")
+        print(f"already there: {count} images in {visible(folder)}")
         return True
     if entries:
         raise UserError(f"{folder}: holds {images} images, expected {count}: move the folder away and run again")

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from data.download.connection import DownloadError, check_address, opener
 from data.download.part_file import PartFile, open_own
 from utils.cli import one_line
-from utils.files import sha256_of
+from utils.files import sha256_of, size_text
 
 TRIES = 6  # in a row that bring less than PROGRESS; a try that brings more resets the count
 PROGRESS = 1 << 16  # bytes
@@ -185,7 +185,7 @@ def _check_room(path: Path, total: int | None, have: int, copies: int) -> None:
     free, needed = shutil.disk_usage(path.parent).free, total * copies - have
     if needed > free:
         raise DownloadError(
-            f"{path.parent}: {path.stem} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: "
+            f"{path.parent}: {path.stem} needs {size_text(needed)}, {size_text(free)} are free: "
             "make room, or choose another folder"
         )
 
@@ -199,4 +199,4 @@ def _check_spare(part: PartFile) -> None:
 def _check_size(part: PartFile, size: int, most: int) -> None:
     if size > most:
         part.discard()
-        raise DownloadError(f"{part.url}: more than the {most / 1e9:.2f} GB that it may have: not the file sought")
+        raise DownloadError(f"{part.url}: more than the {size_text(most)} that it may have: not the file sought")

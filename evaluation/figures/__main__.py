@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import run
+from utils.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> int:
     for name, figure in figures.items():
         for suffix, content in as_files(figure, SUFFIXES).items():
             write_atomically(arguments.output / f"{name}.{suffix}", content)
-        print(*(arguments.output / f"{name}.{suffix}" for suffix in SUFFIXES))
+        print(*(visible(arguments.output / f"{name}.{suffix}") for suffix in SUFFIXES))
     return 0
 
 

@@ -105,7 +105,7 @@ def test_bad_images_are_listed_and_the_rest_is_made(photos, tmp_path):
 
 def test_a_disk_that_is_too_small_is_found_before_any_work(photo_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _: type("usage", (), {"free": 1000}))
-    with pytest.raises(StoreError, match="are free"):
+    with pytest.raises(StoreError, match=r"\d kB are needed and 1\.0 kB are free"):
         prepare(source_images([photo_folder]), tmp_path / "s", 2, SPECS, jobs=1)
     assert not list((tmp_path / "s").rglob("*.npy"))
 

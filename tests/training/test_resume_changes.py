@@ -4,13 +4,16 @@ import shutil
 
 import pytest
 import torch
+from torch import nn
 
 from benchmarks.soak import differences, experiment, write_photos
 from models.checkpoints import read_state
 from training.experiment import run_experiment
+from training.optimization import OptimizerOptions, build_optimizer
 from training.options import TrainOptions
+from training.resume import load_optimizer, starting_point
 from training.run_folder import CheckpointError, RunFolder, read_checkpoint
-from utils.options import load
+from utils.options import load, validate
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,26 @@ def test_changed_options_of_the_optimiser_are_in_force(photos, tmp_path, capsys,
 
 
 @pytest.mark.parametrize(
+    ("before", "now", "average"),
+    [
+        ({"type": "sgd"}, {"type": "sgd", "momentum": 0.5, "weight_decay": 0.1}, "momentum_buffer"),
+        ({"type": "adam"}, {"type": "adam", "betas": [0.5, 0.9], "weight_decay": 0.1}, "exp_avg"),
+    ],
+)
+def test_every_option_of_the_optimiser_is_as_it_is_now(before, now, average):
+    weight = nn.Parameter(torch.ones(3))
+    weight.grad = torch.full((3,), 2.0)
+    first = build_optimizer(validate({"lr": 1e-3, **before}, OptimizerOptions, "x"), [weight], fused=False)
+    first.step()
+    then = build_optimizer(validate({"lr": 1e-4, **now}, OptimizerOptions, "x"), [weight], fused=True)
+    load_optimizer(then, first.state_dict(), "a.pt")
+    (group,) = then.param_groups
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in now.items() if key != "type"}
+    assert {key: group[key] for key in [*options, "fused"]} == {**options, "fused": True}
+    assert torch.equal(then.state[weight][average], first.state[weight][average])
+
+
+@pytest.mark.parametrize(
     ("change", "why"),
     [
         (lambda state: state["optimizers"]["generator"]["state"][0].update(exp_avg=torch.zeros(1)), "exp_avg of shape"),
@@ -106,6 +129,40 @@ def test_what_comes_too_late_is_said_so(photos, tmp_path, capsys):
         "changed since: stages.1.iterations: 1 → 2",
         "changed since: stages.1.log_every: 5 → 1",
     ]
+
+
+def test_what_has_changed_is_said_where_a_stage_begins_too(photos, tmp_path, capsys):
+    options = experiment("coarse_to_fine", tmp_path / "a", photos, 1)
+    train(options)
+    shutil.rmtree(stage(options, 1).folder)
+    capsys.readouterr()
+    train(options, "auto", "stages.0.iterations=3", "stages.1.iterations=2")
+    said = capsys.readouterr().err
+    assert "stage0, iteration 1" in said and "changed since: stages.0.iterations: 1 → 3" in said  # it goes on
+    train(options, "auto", "stages.0.iterations=3", "stages.1.iterations=2", "seed=1")
+    shutil.rmtree(stage(options, 1).folder)
+    capsys.readouterr()
+    train(options, "auto", "stages.0.iterations=2", "stages.1.iterations=1", "seed=2")
+    assert [line for line in capsys.readouterr().err.splitlines() if "since" in line or "resuming" in line] == [
+        f"resuming from {stage(options).checkpoint(3)} (stage stage0, iteration 3)",
+        "changed since: seed: 0 → 2",
+        "changed since, too late for this run: stages.0.iterations: 3 → 2",
+        "changed since: stages.1.iterations: 2 → 1",
+    ]
+
+
+def test_by_the_clock_a_stage_is_over_when_its_time_is(photos, tmp_path):
+    path = experiment("coarse_to_fine", tmp_path / "a", photos, 2)
+    train(path)
+    shutil.rmtree(stage(path, 1).folder)
+    options = load(path, TrainOptions, ["runtime.minutes=1"])
+    folders = [stage(path, number) for number in (0, 1)]
+    state = read_checkpoint(folders[0].checkpoint(2))
+    for place, first in ((1, 0), (2, 1)):
+        budget = {"minutes": 1.0, "elapsed": 30.0, "ending": None, "place": place}
+        folders[0].save({**state, "iteration": 500, "validated": 500, "budget": budget}, 9, None)
+        position, resumed = starting_point(options, folders, "auto", say=False)
+        assert position == first and (resumed is None) == (first == 1)
 
 
 def test_images_that_were_added_or_exchanged_are_announced(photos, tmp_path, capsys):

@@ -22,17 +22,23 @@ def folder(tmp_path):
     return folder
 
 
+def adam(averages=None, **settings):
+    entry = {"step": torch.tensor(1.0), "exp_avg": torch.zeros(1000), "exp_avg_sq": torch.zeros(1000)}
+    group = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "fused": None, "params": [0], **settings}
+    return {"generator": {"state": {0: entry} if averages is None else averages, "param_groups": [group]}}
+
+
 def state(iteration):
     return {
         "stage": "s",
         "iteration": iteration,
         "networks": {"generator": {"w": torch.full((1000,), float(iteration))}},
-        "optimizers": {"generator": {"state": {}, "param_groups": [{"lr": 1e-3, "params": [0]}]}},
+        "optimizers": adam(),
         "ema": None,
         "scaler": None,
         "random": {"cpu": torch.get_rng_state()},
         "ranking": [[30.5, iteration]],
-        "options": "name: x",
+        "options": "name: x\nstages: [{name: s, iterations: 100}]\n",
     }
 
 
@@ -76,14 +82,56 @@ def test_a_damaged_newest_gives_way_to_the_one_before(folder, damage):
     ("optimizers", {"generator": {"state": {}}}), ("optimizers", {"generator": {"state": {}, "param_groups": [{}]}}),
     ("ema", "x"), ("scaler", 5), ("random", {}), ("random", {"cpu": [1]}),
     ("ranking", "abc"), ("ranking", [[1]]), ("ranking", [["a", 2]]), ("validated", "x"), ("images", {"count": "x"}),
-    ("options", 5), ("budget", {"minutes": 1.0}),
+    ("options", 5), ("budget", {"minutes": 1.0}), ("options", "{"), ("options", "stages: []"),
+    ("stage", "other"), ("iteration", 101), ("iteration", 10**9), ("validated", 3),
+    ("networks", {"generator": {"w": torch.zeros(1, device="meta")}}),
+    ("ema", {"w": torch.tensor([1.0, float("nan")])}),
+    ("ranking", [[float("nan"), 2]]), ("ranking", [[30.0, 3]]), ("ranking", [[30.0, 1.5]]), ("ranking", [[30.0, -1]]),
+    ("ranking", [[30.0, 2]] * 2), ("ranking", [[30.0, place] for place in range(10**5)]),
+    ("optimizers", adam({})), ("optimizers", adam(betas="ab")), ("optimizers", adam(betas=None, momentum=0.9)),
+    ("optimizers", adam(eps="x")), ("optimizers", adam({0: {"step": torch.tensor(1.0)}})),
+    ("optimizers", adam({7: adam()["generator"]["state"][0]})),
+    *[("optimizers", adam({0: {**adam()["generator"]["state"][0], "step": torch.tensor(step)}}))
+      for step in (-1.0, 0.5, float("nan"), [1.0, 1.0])],
 ])  # fmt: skip
 def test_a_checkpoint_of_another_form_gives_way_too(folder, part, value):
     folder.save(state(1), keep=3, keep_every=None)
     torch.save({"format": 1, **state(2), part: value}, folder.checkpoint(2))
     newest, damaged = folder.newest()
     assert newest["iteration"] == 1
-    assert len(damaged) == 1 and f"00000002.pt: altered, or by another program ({part}" in damaged[0]
+    assert len(damaged) == 1 and "00000002.pt: altered, or by another program (" in damaged[0]
+    named = "options" if part == "stage" and isinstance(value, str) else part
+    assert f"({named}" in damaged[0]
+
+
+@pytest.mark.parametrize(("part", "value"), [
+    ("iteration", 100), ("ranking", [[float("inf"), 2], [30.0, 0]]), ("optimizers", adam({}, betas=None, momentum=0.0)),
+    ("scaler", {"scale": 65536.0, "_growth_tracker": 0}),
+])  # fmt: skip
+def test_what_a_run_can_come_to_is_taken(folder, part, value):
+    path = folder.save({**state(2), part: value}, keep=2, keep_every=None)
+    assert read_checkpoint(path)[part] == value
+
+
+def test_weights_that_are_not_finite_are_no_checkpoint(folder):
+    networks = {"generator": {"w": torch.zeros(3), "count": torch.tensor(2)}, "judge": {"v": torch.tensor([0.0])}}
+    path = folder.save({**state(2), "networks": networks}, keep=2, keep_every=None)
+    assert read_checkpoint(path)["networks"].keys() == networks.keys()
+    networks["judge"]["v"].fill_(float("inf"))
+    folder.save({**state(2), "networks": networks}, keep=2, keep_every=None)
+    with pytest.raises(CheckpointError, match=r"\(judge: v holds numbers that are not finite\)"):
+        read_checkpoint(path)
+
+
+def test_by_the_clock_more_iterations_than_the_stage_has_can_be_done(folder):
+    budget = {"minutes": 1.0, "elapsed": 30.0, "ending": None, "place": 50}
+    assert read_checkpoint(folder.save({**state(500), "budget": budget}, 2, None))["iteration"] == 500
+
+
+def test_without_averages_before_the_first_iteration_and_while_fp16_settles(folder):
+    for changes in ({"iteration": 0, "ranking": []}, {"scaler": {"scale": 65536.0}}):
+        folder.save({**state(1), "optimizers": adam({}), **changes}, keep=2, keep_every=None)
+    assert folder.iterations() == [0, 1] and folder.newest()[0]["iteration"] == 1
 
 
 @pytest.mark.parametrize("part", ["stage", "iteration", "networks", "optimizers", "random", "ranking", "options"])

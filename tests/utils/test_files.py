@@ -10,7 +10,7 @@ import pytest
 
 from utils import files
 from utils.errors import UserError
-from utils.files import locked, remove_temporaries, write_atomically
+from utils.files import locked, remove_temporaries, size_text, write_atomically
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +41,14 @@ def test_no_temporary_name_can_be_guessed_and_none_is_followed(tmp_path, monkeyp
     monkeypatch.undo()
     seen = {files._new_temporary(tmp_path)[1].name for _ in range(20)}
     assert len(seen) == 20 and all(len(name) <= 24 for name in seen)
+
+
+@pytest.mark.parametrize(("number", "text"), [
+    (0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (140_000, "140.0 kB"), (999_949, "999.9 kB"),
+    (999_950, "1.0 MB"), (2.5e9, "2.5 GB"), (1e16, "10000.0 TB"),
+])  # fmt: skip
+def test_sizes_are_shown_in_a_unit_that_shows_them(number, text):
+    assert size_text(number) == text
 
 
 def test_the_longest_name_can_be_written(tmp_path):

@@ -19,7 +19,7 @@ from utils.errors import OptionsError
 from utils.options.like import resolve_likes
 from utils.options.mistakes import explain
 from utils.options.sources import apply_overrides, read_with_bases
-from utils.options.yaml_text import KeyPath, Origins, dotted, parse, to_text
+from utils.options.yaml_text import KeyPath, Origins, checked, dotted, parse, to_text
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -37,7 +37,14 @@ def load(path: str | Path, type_: type[Options], overrides: list[str] | tuple[st
 
 
 def validate(data: dict[str, Any], type_: type[Options], where: str, origins: Origins | None = None) -> Options:
-    """Plain data (as YAML or JSON give it) to `type_`; `where` names the source in errors."""
+    """Plain data (as YAML or JSON give it) to `type_`; `where` names the source in errors.
+
+    Raises:
+        OptionsError: as `load`.
+    """
+    for key, value in _flat(data).items():
+        if isinstance(value, str):
+            checked(value, f"{where}: {key}")
     try:
         # JSON mode: strict, yet a list may become a tuple and a string a Path.
         return type_.model_validate_json(json.dumps(data))

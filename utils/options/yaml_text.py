@@ -94,7 +94,7 @@ def parse_value(text: str, where: str) -> Any:
     typed = text.strip()
     if typed[:1] not in ("[", "{", '"', "'"):
         kind = next((kind for kind, pattern in _PATTERNS.items() if pattern.match(typed)), None)
-        return _converted(kind, typed, where) if kind else _checked(text, where)
+        return _converted(kind, typed, where) if kind else checked(text, where)
     node = _composed(typed, where)
     assert node is not None  # what begins with one of these is a value, or refused
     quoted = isinstance(node, yaml.ScalarNode)
@@ -148,7 +148,7 @@ def _build(node: yaml.Node, path: KeyPath, where: str, origins: Origins, count: 
                 raise OptionsError(f"{line}: {dotted((*path, key))}: keys are plain text; use 'base:' to inherit")
             if key in result:
                 raise OptionsError(f"{line}: {dotted((*path, key))}: this key stands here twice; keep one")
-            origins[(*path, _checked(key, line))] = line
+            origins[(*path, checked(key, line))] = line
             result[key] = _build(value_node, (*path, key), where, origins, count)
         return result
     if isinstance(node, yaml.SequenceNode) and kind == "seq":
@@ -159,7 +159,7 @@ def _build(node: yaml.Node, path: KeyPath, where: str, origins: Origins, count: 
         return items
     here = f"{here}: {dotted(path)}" if path else here
     if isinstance(node, yaml.ScalarNode) and kind == "str":
-        return _checked(node.value, here)
+        return checked(node.value, here)
     if isinstance(node, yaml.ScalarNode) and kind in _PATTERNS and _PATTERNS[kind].match(node.value):
         return _converted(kind, node.value, here)
     raise OptionsError(f"{here}: the tag {node.tag.replace(_TAG, '!!')} is not for this value; leave tags out")
@@ -178,8 +178,15 @@ def _converted(kind: str, text: str, here: str) -> Any:
     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
-def _checked(text: str, here: str) -> str:
-    """`text`, if it can be a name or a path."""
+def checked(text: str, here: str) -> str:
+    """`text`, if it can be a name or a path in options.
+
+    Raises:
+        OptionsError: it cannot.
+    """
     if found := _NOT_TEXT.search(text):
-        raise OptionsError(f"{here}: holds the character U+{ord(found[0]):04X}, which no text or path can hold")
+        code = ord(found[0])
+        if 0xDC80 <= code <= 0xDCFF:  # as Python holds a byte of a name that is not UTF-8
+            raise OptionsError(f"{here}: holds the byte {code - 0xDC00:#x}, which is not UTF-8; rename it")
+        raise OptionsError(f"{here}: holds the character U+{code:04X}, which no text or path can hold")
     return text

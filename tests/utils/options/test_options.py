@@ -201,6 +201,16 @@ def test_any_text_is_options_or_an_options_error(tmp_path_factory, text):
         assert "\n" not in str(error)
 
 
+def test_a_name_that_is_not_utf8_is_said_to_be_none(tmp_path):
+    name = b"/photos/caf\xe9".decode("utf-8", "surrogateescape")
+    for use in (
+        lambda: validate({"title": name}, Whole, "command line"),
+        lambda: load(write(tmp_path, "title: a"), Whole, [f"title={name}"]),
+    ):
+        with pytest.raises(OptionsError, match="line: title: holds the byte 0xe9, which is not UTF-8; rename it"):
+            use()
+
+
 def test_a_path_that_begins_with_a_tilde_is_below_the_home_folder(monkeypatch, tmp_path):
     from data.options import TrainDataOptions
 
