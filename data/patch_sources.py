@@ -13,7 +13,7 @@ import numpy as np
 
 from data.codecs import Codec, parse
 from data.image_sets import ImageSet
-from data.jpeg_files.quantisation import UNKNOWN, Steps, steps_of
+from data.jpeg_files.quantisation import Steps, steps_of
 from data.options import TrainDataOptions
 from data.store import AS_IS, StoreError, leaf, map_path, open_map, read_manifest
 
@@ -184,7 +184,7 @@ class FoundPairs(PatchSource):
     def __init__(self, images: ImageSet, options: TrainDataOptions, scale: int):
         super().__init__(images, options, scale)
         records = self._records(self.lr_folders[0])
-        self._steps: list[Steps] = [tuple(records[name].get("steps", UNKNOWN)) for name in self.names]
+        self._steps: list[Steps] = [(luma, chroma) for luma, chroma in (records[name]["steps"] for name in self.names)]
 
     def cut(self, image: int, u: np.ndarray, rng: np.random.Generator, *, grey: bool) -> Cut:
         side = self.options.patch_size

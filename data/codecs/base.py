@@ -58,8 +58,8 @@ class Codec(ABC):
         """Return the image that the compressed one is compared with: `image`, or resized as the compressed one was.
 
         Args:
-            image: `scale` times as large as the image that was compressed; so is what is returned, but for a row or
-                column that is missing where the compressed one's size was rounded up.
+            image: `scale` times as large as the image that was compressed; so is what is returned, but for a few rows
+                or columns (for each resize less than `scale`) that are missing where sizes were rounded up.
         """
         return image
 

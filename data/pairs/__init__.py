@@ -32,20 +32,17 @@ def by_original(made: Iterable[str], originals: Iterable[str]) -> tuple[dict[str
     The original of `baby_x4_SR` is the longest name that it begins with, if what follows begins with `x` and a digit
     or with no letter or digit. Originals without a partner are left out.
     """
-    names = list(originals)
+    names = set(originals)
     found: dict[str, list[str]] = {}
     lonely = []
     for stem in made:
-        fitting = [name for name in names if _is_made_of(stem, name)]
-        if fitting:
-            found.setdefault(max(fitting, key=len), []).append(stem)
-        else:
+        ends = (end for end in range(len(stem), -1, -1) if end == len(stem) or _ADDED.match(stem, end))
+        name = next((stem[:end] for end in ends if stem[:end] in names), None)
+        if name is None:
             lonely.append(stem)
+        else:
+            found.setdefault(name, []).append(stem)
     return found, lonely
-
-
-def _is_made_of(stem: str, name: str) -> bool:
-    return stem == name or (stem.startswith(name) and bool(_ADDED.match(stem, len(name))))
 
 
 def by_stem(folder: Path, where: str) -> dict[str, Path]:

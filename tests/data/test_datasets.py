@@ -23,7 +23,7 @@ from utils.options import OptionsError, validate
 ROOT = Path(__file__).parents[2]
 
 
-def make(folder, store, steps=False, **options):
+def make(folder, store, steps=False, scale=2, **options):
     values = {
         "hr": str(folder),
         "prepared": str(store),
@@ -33,8 +33,8 @@ def make(folder, store, steps=False, **options):
         **options,
     }
     options = validate(values, TrainDataOptions, "test")
-    prepare_for(options, 2, jobs=1, progress=False)
-    return PatchDataset(options, 2, seed=7, steps=steps)
+    prepare_for(options, scale, jobs=1, progress=False)
+    return PatchDataset(options, scale, seed=7, steps=steps)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,9 @@ def test_on_the_fly_patches_are_compressed_with_a_random_phase(photo_folder, sto
     assert 1 < np.mean(differences) < 20
 
 
-@pytest.mark.parametrize("mode", [{}, {"compress": "on_the_fly", "compressions": ["jpeg10..95", "webp5"]}])
+@pytest.mark.parametrize(
+    "mode", [{}, {"compress": "on_the_fly", "compressions": ["jpeg10..95:444", "webp5"], "repost": {}}]
+)
 def test_one_stream_for_any_number_of_workers_ranks_and_resumes(photo_folder, store, mode):
     def stream(workers, start=0, rank=0, ranks=1):
         dataset = make(photo_folder, store, workers=workers, **mode)
@@ -123,6 +125,32 @@ def test_one_stream_for_any_number_of_workers_ranks_and_resumes(photo_folder, st
         assert torch.equal(a["lr"], b["lr"]) and torch.equal(a["hr"], b["hr"])
     for whole, *parts in zip(expected, stream(0, rank=0, ranks=2), stream(2, rank=1, ranks=2), strict=True):
         assert torch.equal(whole["lr"], torch.cat([part["lr"] for part in parts]))
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_patches_that_a_resize_leaves_show_one_place(photo_folder, tmp_path, scale):
+    """LR is HR made smaller, and no neighbour's place fits better: HR was resized by the same factor."""
+    mode = {"compress": "on_the_fly", "compressions": ["resize0.4..0.9>jpeg98:444>resize1.1>jpeg98:444"]}
+    dataset = make(photo_folder, tmp_path / "s", scale=scale, flip=False, rotate=False, **mode)
+    assert dataset.options.least_side == 40
+    errors = np.zeros((3, 3))
+    for k in range(24):
+        sample = dataset.sample(k)
+        assert sample.lr.shape == (16, 16, 3) and sample.hr.shape == (16 * scale, 16 * scale, 3)
+        small = imresize(sample.hr, 1 / scale) if scale > 1 else sample.hr
+        for y in range(3):
+            for x in range(3):
+                moved = sample.lr[2 + y : 12 + y, 2 + x : 12 + x].astype(float)
+                errors[y, x] += np.abs(moved - small[3:13, 3:13]).mean() / 24
+    assert errors[1, 1] < 3 and errors[1, 1] < 0.4 * np.partition(errors.ravel(), 1)[1]
+
+
+def test_an_image_too_small_for_its_resize_is_named(photos, tmp_path):
+    write_png(tmp_path / "hr" / "small.png", photos["coffee"][:60, :90])
+    mode = {"compress": "on_the_fly", "compressions": ["jpeg50"], "repost": {"resize": "resize0.5..1"}}
+    with pytest.raises(StoreError, match=r"small\.png.*30×45, smaller than a patch of 16 after its resize by 0\.5"):
+        make(tmp_path / "hr", tmp_path / "s", **mode)
+    make(tmp_path / "hr", tmp_path / "s", **mode, patch_size=15)  # as it advises
 
 
 def test_many_images_under_a_low_limit_of_open_files(photos, tmp_path):
@@ -157,6 +185,11 @@ def test_images_smaller_than_a_patch_and_unprepared_stores_are_named(photos, tmp
         ({"compressions": []}, "at least 1 item"),
         ({"compressions": ["jpeg10", "jpeg10"]}, "twice"),
         ({"patch_size": 2}, "greater than or equal to 4"),
+        ({"repost": {}}, "on_the_fly"),
+        ({"compress": "on_the_fly", "repost": {"resize": "shift0,4"}}, "as in `resize0.5..1`"),
+        ({"compress": "on_the_fly", "repost": {"resize": "resize0.01..1"}}, "0.1 to 4"),
+        ({"compress": "on_the_fly", "repost": {"encodings": [0, 0]}}, "above 0"),
+        ({"compress": "on_the_fly", "compressions": ["jpeg9>jpeg8"], "repost": {}}, "single codecs"),
     ],
 )
 def test_impossible_options_are_refused(options, what):

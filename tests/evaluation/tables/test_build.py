@@ -278,6 +278,30 @@ def check_latex(text):
     assert not re.search(r"[&%$#_~^]", bare), bare
 
 
+def test_chains_with_names_are_called_by_them_in_every_table_and_written_out_in_the_caption(tmp_path):
+    chain = "longest64>jpeg70"
+    named = {"compressions": [chain, "jpeg10"], "compression_names": ["Social feed", "Bad"]}
+    given = options(
+        models=[model("Ours")],
+        datasets=[{"name": "B100", "hr": "nowhere", **named}],
+        results=str(tmp_path),
+        metrics=["psnr_y"],
+        least_gain={"over": "Bicubic"},
+    )
+    evaluation = scored(given, {"Bicubic": {"psnr_y": 20.0}, "Ours": {"psnr_y": 21.0}})
+    write_tables(evaluation, given)
+    text = (tmp_path / "table/table.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert sum("Social feed" in row for row in rows) >= 3 and not any(chain in row for row in rows)
+    assert (
+        "Social feed (`longest64>jpeg70`): shrunk to a longest side of 64 (MATLAB's bicubic), then JPEG quality 70"
+        in text
+    )
+    assert chain in (tmp_path / "table/average.csv").read_text()
+    with pytest.raises(OptionsError, match="compression_names"):
+        options(datasets=[{"name": "a", "hr": "b", "compressions": ["jpeg9", "jpeg8"], "compression_names": ["one"]}])
+
+
 def test_latex_is_sound_whatever_the_names(tmp_path):
     table = Table(
         HOSTILE, [HOSTILE, "b"], 1, [[[Cell(HOSTILE, "best"), Cell("-0.5", "second")], [Cell("[0"), Cell("*")]]]
