@@ -114,12 +114,7 @@ def test_folders_import_only_what_they_may(folder: str) -> None:
 
 def test_the_programs_at_the_top_are_imported_by_nothing() -> None:
     for path in our_files():
-        names = {
-            alias.name
-            for node in ast.walk(tree(path))
-            if isinstance(node, ast.Import)
-            for alias in node.names
-        }
+        names = {alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.Import) for alias in node.names}
         assert not {"train", "test"} & names, path
 
 

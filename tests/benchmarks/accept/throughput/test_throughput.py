@@ -9,7 +9,7 @@ from benchmarks.accept import estimate
 from benchmarks.accept.machine import fresh_runtime
 from benchmarks.accept.step import Context
 from benchmarks.accept.throughput import released_way, training_speed
-from benchmarks.accept.throughput.workloads import GFLOPS, STAGES, workloads
+from benchmarks.accept.throughput.workloads import GFLOPS, STAGES, eager, workloads
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 
@@ -59,8 +59,6 @@ def test_training_speed_the_released_way_and_the_estimate(tmp_path, monkeypatch)
 
 def test_the_released_way_is_the_same_iteration(tmp_path):
     (prior,) = [w for w in workloads(tmp_path, full=False) if w.title == "CISR-PSI ×2, prior"]
-    from benchmarks.accept.workloads import eager
-
     recipe, batch = prior.make(fresh_runtime(eager(torch.device("cpu"))))
     ours = recipe.iteration([batch])["loss"].item()
     assert released_way.released_way(prior, torch.device("cpu"))()[0] == pytest.approx(ours, rel=1e-3)
