@@ -30,7 +30,7 @@ def activation_bytes(generator: Generator) -> int:
     """Roughly what inference needs for each LR pixel, in bytes, in float32: enough to choose a tile by.
 
     Four times what the layer with the largest input and output holds, as its neighbours' features are still alive
-    and convolutions have workspaces; `benchmarks/restore_memory.py` sets it beside real peaks. Measured on a small
+    and convolutions have workspaces; `benchmarks/memory/restore.py` sets it beside real peaks. Measured on a small
     image: `least_side` pixels a side.
     """
     side = generator.least_side

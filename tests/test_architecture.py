@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Folder -> the folders that it may import beside itself: one direction, from `utils` up to `commands`.
+# Folder -> the folders that it may import beside itself: one direction, from `utils` up to `benchmarks`.
 MAY_IMPORT = {
     "utils": set(),
     "models": {"utils"},
@@ -21,6 +22,7 @@ MAY_IMPORT = {
     "training": {"metrics", "inference", "models", "losses", "data", "utils"},
     "evaluation": {"metrics", "inference", "models", "losses", "data", "utils"},
     "commands": {"evaluation", "metrics", "inference", "models", "losses", "data", "utils"},
+    "benchmarks": {"commands", "training", "evaluation", "metrics", "inference", "models", "losses", "data", "utils"},
 }
 LONGEST_FILE = 300  # lines of code
 MOST_FILES = 14  # Python files side by side
@@ -42,9 +44,14 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
     """The project's modules that a file imports: anywhere in it, those for type checking included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom):
@@ -107,12 +114,7 @@ def test_folders_import_only_what_they_may(folder: str) -> None:
 
 def test_the_programs_at_the_top_are_imported_by_nothing() -> None:
     for path in our_files():
-        names = {
-            alias.name
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Import)
-            for alias in node.names
-        }
+        names = {alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.Import) for alias in node.names}
         assert not {"train", "test"} & names, path
 
 

@@ -1,6 +1,6 @@
 """Accept a device: is it right, is it fast, and by how much?
 
-    python -m benchmarks.accept [--device cuda] [--minutes 6] [--output DIR]
+    python -m benchmarks.accept [--device cuda] [--minutes 6] [--output DIR] [--steps parity resume …]
 
 In this order: golden outputs and golden trainings, several processes, training speed and memory of the papers' own
 sizes, restoring speed, and how long the papers' schedules take. Every step has a share of the minutes and does what
@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
+from math import inf
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,11 +25,13 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accept", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--device", default="cuda", help="cuda (default), cuda:1, …, or cpu, with small networks")
+    which = "cuda (default; CUDA_VISIBLE_DEVICES chooses one of several), or cpu, with small networks"
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"), help=which)
     parser.add_argument("--minutes", type=float, default=6, help="of all steps together (default 6)")
     parser.add_argument("--output", type=Path, default=Path("results/accept"), metavar="DIR")
     parser.add_argument("--golden", type=Path, default=ROOT / "tests" / "golden", help="folder of the golden files")
     parser.add_argument("--steps", nargs="*", metavar="NAME", help="only these steps or groups")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page and the rows that are in DIR")
     arguments = parser.parse_args(argv)
 
     import torch
@@ -36,21 +40,26 @@ def main(argv: list[str]) -> int:
     from benchmarks.accept.results import Row
     from benchmarks.accept.runner import Settings, run_steps
     from benchmarks.accept.steps import STEPS
+    from benchmarks.accept.verdict import verdict
     from utils.errors import UserError
-    from utils.files import write_atomically
+    from utils.files import check_new, write_atomically
 
     known = {name for step in STEPS for name in (step.name, step.group)}
     if unknown := set(arguments.steps or ()) - known:
         raise UserError(f"--steps {sorted(unknown)[0]}: not known; there are {', '.join(step.name for step in STEPS)}")
-    if arguments.device.startswith("cuda") and not torch.cuda.is_available():
+    if arguments.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no CUDA device; install a CUDA build, or use --device cpu")
-    if not arguments.minutes > 0:
-        raise UserError("--minutes must be above 0")
+    if not 0 < arguments.minutes < inf:
+        raise UserError(f"--minutes {arguments.minutes:g}: must be above 0")
+    if not (arguments.golden / "metrics.npz").is_file():
+        raise UserError(f"--golden {arguments.golden}: holds no golden files; leave it out for the project's own")
     chosen = [s for s in STEPS if not arguments.steps or {s.name, s.group} & set(arguments.steps)]
     output = arguments.output
+    for file in ("accept.md", "results.jsonl"):
+        check_new(output / file, overwrite=arguments.overwrite)
     write_atomically(output / "results.jsonl", b"")
     (output / "log.txt").write_text("")
-    command = " ".join(["python -m benchmarks.accept", *argv])
+    command = f"python -m benchmarks.accept {shlex.join(argv)}".rstrip()
     machine: dict[str, str] = {}
     rows: list[Row] = []
 
@@ -67,11 +76,14 @@ def main(argv: list[str]) -> int:
         write(finished=False)
 
     settings = Settings(arguments.device, arguments.golden.resolve(), output.resolve() / "log.txt")
-    run_steps(chosen, settings, 60 * arguments.minutes, report, machine.update)
-    write(finished=True)
-    failed = [row for row in rows if row.verdict == "failed" or (row.verdict == "not run" and row.case == "all")]
-    print(f"\n{output}/accept.md: {'accepted' if not failed else f'{len(failed)} failed or not run'}")
-    return 1 if failed else 0
+    try:
+        run_steps(chosen, settings, 60 * arguments.minutes, report, machine.update)
+    finally:  # Ctrl-C too: what did not run, the page says
+        write(finished=True)
+    found = verdict(chosen, rows)
+    said = "accepted" if found.accepted else f"{len(found.failed)} failed, {len(found.unrun)} steps did not run"
+    print(f"\n{output / 'accept.md'}: {said}")
+    return 0 if found.accepted else 1
 
 
 if __name__ == "__main__":

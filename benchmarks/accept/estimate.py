@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.accept.results import Row
 from benchmarks.accept.step import Context
-from benchmarks.accept.workloads import GFLOPS, ROOT, STAGES, workloads
+from benchmarks.accept.throughput.workloads import GFLOPS, ROOT, STAGES, workloads
 from training.options import TrainOptions
 from utils.options import load
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 
 import torch
 
 from training.runtime import Runtime, RuntimeOptions
+from utils.memory import available_bytes
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def describe(device: torch.device) -> dict[str, str]:
     """What the page says of it."""
-    said = {"device": f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"}
+    said = {
+        "device": f"{_processor()}, {torch.get_num_threads()} threads",
+        "free memory": f"{available_bytes() / 2**30:.1f} GiB",
+    }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         said = {
@@ -26,12 +32,30 @@ def describe(device: torch.device) -> dict[str, str]:
             "memory": f"{properties.total_memory / 2**30:.1f} GiB",
             "multiprocessors": str(properties.multi_processor_count),
             "compute capability": f"{properties.major}.{properties.minor}",
-            "CUDA, cuDNN": f"{torch.version.cuda}, {torch.backends.cudnn.version()}",
+            "CUDA, cuDNN, driver": f"{torch.version.cuda}, {torch.backends.cudnn.version()}, {_driver()}",
             "devices here": str(torch.cuda.device_count()),
         }
     said |= {"torch": torch.__version__, "Python": platform.python_version()}
     said |= {"processors": f"{os.cpu_count()}", "date": time.strftime("%Y-%m-%d")}
     return said
+
+
+def _processor() -> str:
+    """Name of the processor, from Linux's list where there is one, and the word CPU."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, name = line.partition(":")
+            if key.strip() == "model name" and name.strip():
+                return f"{name.strip().removesuffix('CPU').strip()} CPU"
+    return f"{platform.processor() or platform.machine()} CPU"
+
+
+def _driver() -> str:
+    """Version of NVIDIA's driver, which torch does not tell."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()[0]
+    return "unknown"
 
 
 def responds(device: torch.device) -> bool:

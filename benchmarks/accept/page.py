@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from benchmarks.accept.results import MARKS, Row, shown
 from benchmarks.accept.step import Step
+from benchmarks.accept.verdict import verdict
 
 
 def page(machine: dict[str, str], steps: Sequence[Step], rows: Sequence[Row], *, finished: bool, command: str) -> str:
     """The whole page; also of a run that is still going on."""
     name = machine.get("device", "a device")
-    lines = [f"# Acceptance on {name}", "", *_verdict(steps, rows, finished), ""]
+    lines = [f"# Acceptance on {name}", "", *(_verdict(steps, rows) if finished else ["**Still running.**"]), ""]
     lines += [f"{headline}\n" for headline in _headlines(rows)]
     if "CPU" in name:
         lines += [
@@ -32,21 +33,17 @@ def page(machine: dict[str, str], steps: Sequence[Step], rows: Sequence[Row], *,
     return "\n".join(lines)
 
 
-def _verdict(steps: Sequence[Step], rows: Sequence[Row], finished: bool) -> list[str]:
-    if not finished:
-        return ["**Still running.**"]
-    count = {verdict: sum(row.verdict == verdict for row in rows) for verdict in MARKS}
-    titles = {step.name: step.title for step in steps}
-    failed = [f"- {titles[row.step]}: {row.case}: {row.note}" for row in rows if row.verdict == "failed"]
-    unrun = [titles[row.step] for row in rows if row.verdict == "not run" and row.case == "all"]
-    checks = count["passed"] + count["failed"]
-    without = [f"No time was left for {', '.join(unrun)}."] if unrun else []
-    if failed:
-        return [f"**Not accepted: {count['failed']} of {checks} checks failed.**", "", *failed, "", *without]
+def _verdict(steps: Sequence[Step], rows: Sequence[Row]) -> list[str]:
+    found, titles = verdict(steps, rows), {step.name: step.title for step in steps}
+    checks = found.passed + len(found.failed)
+    unrun = f" Not run: {', '.join(step.title for step in found.unrun)}." if found.unrun else ""
+    cases = f" Cases that were not run: {found.cases_unrun}." if found.cases_unrun else ""
+    if found.failed:
+        lines = [f"- {titles[row.step]}: {row.case}: {shown(row.note)}" for row in found.failed]
+        return [f"**Not accepted: {len(found.failed)} of {checks} checks failed.**{unrun}{cases}", "", *lines]
     if unrun:
-        return [f"**Not finished: {checks} checks passed, but not all were made.** {without[0]}"]
-    rest = f"; {count['not run']} were not run" if count["not run"] else ""
-    return [f"**Accepted: all {checks} checks passed{rest}.**"]
+        return [f"**Not finished: the {checks} checks that were made passed.**{unrun}{cases}"]
+    return [f"**Accepted: {checks} checks were made and all passed.**{cases}"]
 
 
 def _headlines(rows: Sequence[Row]) -> list[str]:

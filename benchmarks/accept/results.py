@@ -35,6 +35,11 @@ def not_applicable(case: str, why: str) -> Row:
     return Row(case, {}, "not applicable", why)
 
 
+def too_large(case: str) -> Row:
+    """What a device of this memory cannot do: no fault of it."""
+    return not_applicable(case, "does not fit into the device's memory")
+
+
 def no_time() -> Row:
     """A step that cannot even begin in its time."""
     return Row("all", verdict="not run", note="its processes alone would take longer than its time")

@@ -28,6 +28,8 @@ STARTING = 60
 """Seconds that a new process may take to import torch and wake the device, within its first step's limit."""
 MORE = 10
 """Seconds that a step may take beyond twice its time: what it began in time it may end."""
+ASKED = 2
+"""Seconds between asking processes to end and killing them."""
 CLOSING = 5
 """Seconds kept back of all: killing and writing."""
 
@@ -106,12 +108,16 @@ class _Worker:
             yield Row("all", verdict="failed", note=f"its process died ({died}); see {self.settings.log}")
 
     def kill(self) -> None:
-        """End the process and what it has started: it leads a group of its own."""
+        """End the process and what it has started: it leads a group of its own. torchrun, which starts its processes
+        outside the group, ends them where it is asked to end.
+        """
         if self.process is None or self.pipe is None:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            assert self.process.pid is not None
-            os.killpg(self.process.pid, signal.SIGKILL)
+        assert self.process.pid is not None
+        for how, seconds in ((signal.SIGTERM, ASKED), (signal.SIGKILL, 0)):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, how)
+                time.sleep(seconds)
         self.process.kill()
         self.process.join(10)  # one that the driver holds may stay; it is left behind
         self.pipe.close()

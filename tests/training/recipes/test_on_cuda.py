@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks.accept.released_way import DENSE, with_dense_operator
+from benchmarks.accept.throughput.released_way import with_dense_operator
+from benchmarks.nonlocal_prior import DensePrior
 from benchmarks.soak import EXPERIMENTS
 from models import build_generator
 from training.options import StageOptions, TrainOptions
@@ -97,7 +98,7 @@ def test_the_released_programs_operator_stays_on_the_device_too(fake_cuda, recip
             made = RECIPES[recipe["type"]](stage.recipe, build_generator(generator_options), stage, FakeRuntime())
         for network in made.networks.values():
             with_dense_operator(network)
-        assert any(type(module) is DENSE for module in made.networks["generator"].modules())
+        assert any(type(module) is DensePrior for module in made.networks["generator"].modules())
         batch = {"lr": torch.empty(2, 3, 16, 16, device="cuda"), "hr": torch.empty(2, 3, 32, 32, device="cuda")}
         loss = made.iteration([{**batch, "clean_lr": batch["lr"]}])["loss"]
     assert loss.device.type == "cuda" and loss.dtype == torch.float32

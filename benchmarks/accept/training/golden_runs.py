@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.accept.plain_runtime import PlainRuntime
+from benchmarks.accept.random_vgg19 import random_vgg19
 from models import CISRPSI, Generator, build_generator, load_weights
 from models.published_names import names_in_file
 from training.options import StageOptions
@@ -226,29 +227,6 @@ def _apart(fixture: Fixture, tag: str, state: dict[str, Tensor], kind: str) -> f
             apart.append(float((tensor - torch.from_numpy(fixture[f"{tag}/{name}"])).abs().max()))
         worst = max(worst, *apart)
     return float(worst)
-
-
-def random_vgg19(folder: Path, gain: float) -> Path:
-    """A file of VGG19's features with random weights from numpy's frozen generator, the same everywhere."""
-    path = folder / f"vgg19_{gain}.pth"
-    if path.exists():
-        return path
-    random, index, channels = np.random.RandomState(19), 0, 3
-    state: dict[str, Tensor] = {}
-    for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512, 0):
-        if width == 0:
-            index += 1
-            continue
-        scale = np.float32(gain * (2 / (9 * channels)) ** 0.5)
-        weight = random.standard_normal((width, channels, 3, 3)).astype(np.float32) * scale
-        bias = random.standard_normal(width).astype(np.float32) * np.float32(0.05)
-        state |= {
-            f"features.{index}.weight": torch.from_numpy(weight),
-            f"features.{index}.bias": torch.from_numpy(bias),
-        }
-        index, channels = index + 2, width
-    torch.save(state, path)
-    return path
 
 
 def enlarged(small: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The non-local operator as one fused attention against the plain dense form: time, memory, exactness.
 
-    python benchmarks/nonlocal.py                  everything, some ten minutes on two cores
-    python benchmarks/nonlocal.py operator         one part: operator, memory, accuracy, forward or training
+    python benchmarks/nonlocal_prior.py                  everything, some ten minutes on two cores
+    python benchmarks/nonlocal_prior.py operator         one part: operator, memory, accuracy, forward or training
 
 Both forms alternate within one process and medians are compared; memory is measured in a fresh process each
 (Linux). Inputs are 48×48 crops of a photograph as JPEG 10, the guide is the network's own at its first step.

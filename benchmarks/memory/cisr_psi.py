@@ -1,6 +1,6 @@
 """Peak memory of restoring one 1024×768 photograph ×2 with the full CISR-PSI, untiled, on the CPU.
 
-    python benchmarks/cisr_psi_memory.py           a few minutes on two cores
+    python benchmarks/memory/cisr_psi.py           a few minutes on two cores
 
 The weights are random: memory and time do not depend on their values. The photograph is scikit-image's
 astronaut, resized and compressed as JPEG 10.
@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from models import CISRPSI, build_generator, count_parameters
 

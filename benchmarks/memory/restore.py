@@ -1,7 +1,7 @@
 """What restoring takes in main memory: one photo of 100 megapixels, and a tile of each full-size network.
 
-    python -m benchmarks.restore_memory photo      minutes: `test.py restore` on 10000×10000 pixels at scale 1
-    python -m benchmarks.restore_memory tiles      minutes: real peaks beside the estimate that tile sizes come from
+    python -m benchmarks.memory.restore photo      minutes: `test.py restore` on 10000×10000 pixels at scale 1
+    python -m benchmarks.memory.restore tiles      minutes: real peaks beside the estimate that tile sizes come from
 
 Each figure is the largest resident size of a fresh process (Linux only). Weights are random: memory does not
 depend on their values. The photo is made of copies of scikit-image's astronaut; the small network keeps it short.
@@ -30,7 +30,7 @@ def largest_resident_mib() -> float:
 
 
 def in_a_fresh_process(*arguments: object) -> list[float]:
-    command = [sys.executable, "-m", "benchmarks.restore_memory", *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.memory.restore", *map(str, arguments)]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [float(number) for number in printed.splitlines()[-1].split()]
 

@@ -10,8 +10,8 @@ from typing import cast
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.accept.golden_runs import random_vgg19
 from benchmarks.accept.plain_runtime import PlainRuntime
+from benchmarks.accept.random_vgg19 import random_vgg19
 from models import build_generator
 from training.memory_estimate import stage_memory
 from training.options import StageOptions, TrainOptions
@@ -20,7 +20,7 @@ from training.recipes.base import Batch, Recipe
 from training.runtime import Runtime, RuntimeOptions
 from utils.options import load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STAGES = {
     "CISRNet ×2, coarse": ("cisrnet/x2.yml", 0),
     "CISRNet ×2, whole": ("cisrnet/x2.yml", 1),
@@ -38,7 +38,7 @@ GFLOPS = {
     "CISR-PSI ×2, prior": 18.353, "CISR-PSI ×2, unfolding": 4943.939,
     "RRDBNet": 4556.121, "ESRGAN": 6102.310,
 }  # fmt: skip
-"""Operations of one iteration of each, 10⁹, as `python -m benchmarks.accept.workloads` counts them: that takes time."""
+"""10⁹ operations of an iteration of each; `python -m benchmarks.accept.throughput.workloads` counts them in minutes."""
 # Of networks, patches and batches on a CPU.
 SMALL = {
     "cisrnet": ["generator.num_feat=16", "generator.reduction=4", "generator.coarse_groups=1",

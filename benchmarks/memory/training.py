@@ -1,6 +1,6 @@
 """What `train.py --check` estimates of device memory, for every stage of the shipped options of paper size.
 
-    python benchmarks/training_memory.py
+    python benchmarks/memory/training.py
 
 Nothing is computed and no data is needed. VGG19's weights are written to a temporary file, random: their values do
 not matter here.
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torchvision
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from training.memory_estimate import stage_memory  # noqa: E402

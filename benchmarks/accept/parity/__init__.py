@@ -1,0 +1,1 @@
+"""Does the device compute what the CPU and the released programs compute?"""

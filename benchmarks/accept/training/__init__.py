@@ -1,0 +1,1 @@
+"""Does training on the device do what it should: in every precision, resumed, and when it fails?"""
