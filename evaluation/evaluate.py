@@ -21,8 +21,8 @@ from evaluation.rows import Cost, Row, load_row
 from evaluation.score_log import Record, ScoreLog, stamp
 from evaluation.todo import Task, image_path, place, plan
 from inference.devices import device_name, pick_device
-from metrics.measures import Measurer, smallest_side
-from metrics.psnr_ssim import MetricError
+from metrics.measures import CROPPED_TO, Measurer, smallest_side
+from metrics.psnr_ssim import MetricError, Unrounded
 from utils.cli import one_line
 from utils.files import locked
 from utils.images import image_size, read_image, write_png
@@ -67,7 +67,7 @@ class Restored:
 
     task: Task
     model: str
-    sr: np.ndarray
+    sr: np.ndarray | Unrounded
     pair: EvaluationPair
     seconds: float
 
@@ -94,6 +94,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
             dists_weights=options.dists_weights,
             vgg16_weights=options.vgg16_weights,
             niqe_parameters=options.niqe_parameters,
+            scored=options.scored,
             device=device,
             say=ranks.is_main,
         )
@@ -145,12 +146,14 @@ def _rows(options: EvaluationOptions, device: torch.device, *, say: bool) -> tup
 
 def _check_sizes(items: list[EvaluationItem], options: EvaluationOptions) -> None:
     """Refuse what could not be scored, before anything is restored; from file headers."""
-    needed = smallest_side(options.metrics, options.shaved)
+    needed, multiple = smallest_side(options.metrics, options.shaved), CROPPED_TO[options.scored]
     for path in dict.fromkeys(item.hr_path for item in items):
         height, width = (side - side % options.scale for side in image_size(path))
-        if min(height, width) < needed:
+        least = min(height, width)
+        if least - least % multiple < needed:
+            cropped = f", cropped to multiples of {multiple}" if multiple > 1 else ""
             raise MetricError(
-                f"{path}: {width}×{height} pixels, and {', '.join(options.metrics)} need {needed} a side "
+                f"{path}: {width}×{height} pixels{cropped}, and {', '.join(options.metrics)} need {needed} a side "
                 f"(border {options.shaved}); leave the image out"
             )
 
@@ -184,15 +187,17 @@ def _run(
                 failed[name] = f"{error}, on {task.item.set_name}/{task.item.image} at {task.item.compression}"
                 tqdm.write(f"{name}: {one_line(failed[name])}; its row says so", file=sys.stderr)
                 continue
-            # Of a grey image only Y counts: what a network for colours adds to it is taken out.
-            sr = sr if task.item.grey is None else to_grey(sr, "bt601_full", task.item.image)
+            if task.item.grey is not None:
+                assert isinstance(sr, np.ndarray)  # the options refuse grey sets of which unrounded output is scored
+                # Of a grey image only Y counts: what a network for colours adds to it is taken out.
+                sr = to_grey(sr, "bt601_full", task.item.image)
             yield Restored(task, name, sr, pair, seconds)
 
     def finish(result: Restored) -> Record:
         task, name = result.task, result.model
         path, whole = image_path(options, name, task.item), name in task.whole
         if options.save_images and not whole:
-            write_png(path, result.sr)
+            write_png(path, result.sr.rounded() if isinstance(result.sr, Unrounded) else result.sr)
         earlier = task.earlier.get(name)
         record = Record(
             task.keys[name],

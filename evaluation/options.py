@@ -12,7 +12,7 @@ from evaluation.program import ProgramOptions
 from evaluation.published import FINDINGS, methods
 from inference.shipped_weights import resolve
 from metrics.bjontegaard import BdOptions
-from metrics.measures import MeasureName
+from metrics.measures import MeasureName, Scored
 from models import AnyGeneratorOptions, GeneratorOptions
 from utils.errors import UserError
 from utils.section import Section
@@ -117,6 +117,9 @@ class EvaluationOptions(Section):
     """Definition of Y-PSNR and SSIM (docs/evaluation.md)."""
     border: int | None = Field(default=None, ge=0)
     """Pixels shaved before Y-PSNR and SSIM; null: the scale (0 at scale 1)."""
+    scored: Scored = "image"
+    """What is scored. `image`: the 8-bit image that is saved. `subjective_qe`, as in SubjectiveQE-ESRGAN's program: the
+    network's output, neither rounded nor clamped; both images are cropped at the right and bottom to multiples of 8."""
     lpips_weights: Path | None = None
     """File with torchvision's `features.N.*` of AlexNet; null: torchvision's file in `checkpoints/`, its cache or a
     download. If it cannot be downloaded, the columns of LPIPS say so."""
@@ -185,4 +188,13 @@ class EvaluationOptions(Section):
             raise ValueError("nothing to restore: give `datasets` (scored), `photos` (not scored) or both")
         if self.unfolding_steps and not self.datasets:
             raise ValueError("unfolding_steps: its figure needs `datasets` to be scored on")
+        if self.scored != "image":
+            of_images = {
+                "a grey set": any(dataset.grey is not None for dataset in self.datasets),
+                "niqe": "niqe" in self.metrics,
+                "unfolding_steps": self.unfolding_steps,
+            }
+            refused = [what for what, there in of_images.items() if there]
+            if refused:
+                raise ValueError(f"scored: {self.scored} does not go with {', '.join(refused)}; leave one of them out")
         return self

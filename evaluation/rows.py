@@ -19,7 +19,8 @@ from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.program import Program
 from inference.complexity import flops_of_a_megapixel
 from inference.devices import device_name
-from inference.restorer import restore
+from inference.restorer import restore, restore_unrounded
+from metrics.psnr_ssim import Unrounded
 from models import Generator, count_parameters
 
 
@@ -45,8 +46,8 @@ class Row(ABC):
         """Everything besides the item that determines the restored picture, as plain data."""
 
     @abstractmethod
-    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
-        """`pair.lr` restored (uint8, of the HR image's size), and the seconds that it took.
+    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray | Unrounded, float]:
+        """`pair.lr` restored (uint8, or unrounded; of the HR image's size), and the seconds that it took.
 
         Raises:
             ProgramError: the program failed; the row then says so.
@@ -63,12 +64,20 @@ class NetworkRow(Row):
     Args:
         networks: by the quality that each is for; under None the one that is for all.
         consistency: bring what is restored into the JPEG's cell, see `inference.restorer.restore`.
+        unrounded: `restore` gives what the network gave, neither rounded nor clamped.
     """
 
     def __init__(
-        self, name: str, networks: dict[int | None, Generator], device: torch.device, *, consistency: bool = False
+        self,
+        name: str,
+        networks: dict[int | None, Generator],
+        device: torch.device,
+        *,
+        consistency: bool = False,
+        unrounded: bool = False,
     ):
         self.name, self.networks, self.device, self.consistency = name, networks, device, consistency
+        self.unrounded = unrounded
         self._facts = {
             quality: {
                 "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
@@ -88,10 +97,15 @@ class NetworkRow(Row):
     def facts(self, item: EvaluationItem) -> dict[str, Any]:
         return self._facts[self._key(item.compression)]
 
-    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
+    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray | Unrounded, float]:
         started = time.perf_counter()
         network = self.networks[self._key(pair.compression)]
-        sr = restore(network, pair.lr, self.device, file=pair.file, consistency=self.consistency)
+        sr: np.ndarray | Unrounded
+        if self.unrounded:
+            image = restore_unrounded(network, pair.lr, self.device, file=pair.file, consistency=self.consistency)
+            sr = Unrounded((image * 255).permute(1, 2, 0).cpu().numpy())
+        else:
+            sr = restore(network, pair.lr, self.device, file=pair.file, consistency=self.consistency)
         return sr, time.perf_counter() - started
 
     def cost(self) -> Cost:
@@ -111,7 +125,7 @@ class ProgramRow(Row):
     def facts(self, item: EvaluationItem) -> dict[str, Any]:
         return {"program": self.program.facts}
 
-    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray, float]:
+    def restore(self, pair: EvaluationPair) -> tuple[np.ndarray | Unrounded, float]:
         return self.program(pair.lr, pair.file.data, pair.hr.shape[:2])
 
     def cost(self) -> Cost:
@@ -130,17 +144,21 @@ def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.devi
     """
     if model.program is not None:
         return ProgramRow(model.name, Program(model.program))
+    networks: dict[int | None, Generator] = {}
     if not model.is_per_quality:
         generator = load_model(model, options.scale, device)
-        networks: dict[int | None, Generator] = {} if generator is None else {None: generator}
-        return NetworkRow(model.name, networks, device, consistency=model.consistency) if networks else None
-    specs = [spec for dataset in options.datasets if dataset.lr is None for spec in dataset.compressions]
-    networks = {}
-    for quality in dict.fromkeys(map(quality_of, specs)):
-        generator = None if quality is None else load_model(model.for_quality(quality), options.scale, device)
         if generator is not None:
-            networks[quality] = generator
-    return NetworkRow(model.name, networks, device, consistency=model.consistency) if networks else None
+            networks[None] = generator
+    else:
+        specs = [spec for dataset in options.datasets if dataset.lr is None for spec in dataset.compressions]
+        for quality in dict.fromkeys(map(quality_of, specs)):
+            generator = None if quality is None else load_model(model.for_quality(quality), options.scale, device)
+            if generator is not None:
+                networks[quality] = generator
+    if not networks:
+        return None
+    unrounded = options.scored == "subjective_qe"
+    return NetworkRow(model.name, networks, device, consistency=model.consistency, unrounded=unrounded)
 
 
 def quality_of(compression: str) -> int | None:

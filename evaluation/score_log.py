@@ -2,8 +2,8 @@
 
 A line of JSON for each restored image, appended to a file per process under `<results>/<name>/scores/`. Its key is a
 digest of everything that determines the picture: a changed weight file, source image, encoder or network is another
-key. Each figure in it is named by its metric, convention and border. Each line carries a checksum: a figure that has
-changed on disk is none.
+key. Each figure in it is named by its metric, convention, border and, where it is not of the 8-bit image, by what was
+scored. Each line carries a checksum: a figure that has changed on disk is none.
 """
 
 from __future__ import annotations

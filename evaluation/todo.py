@@ -68,7 +68,7 @@ def plan(
             task.keys[name] = key
             if record is not None:
                 task.earlier[name] = record
-            if whole:
+            if whole and options.scored == "image":  # of what is unrounded the picture does not hold all
                 task.whole.add(name)
             changed += record is None and place(name, item) in places
         if task.keys:

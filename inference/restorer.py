@@ -54,12 +54,28 @@ def restore(
     Raises:
         UserError: the network gave numbers that are not finite.
     """
+    return to_uint8(restore_unrounded(generator, lr, device, file=file, consistency=consistency))
+
+
+def restore_unrounded(
+    generator: Generator,
+    lr: np.ndarray,
+    device: torch.device | str = "cpu",
+    *,
+    file: CompressedFile = NO_FILE,
+    consistency: bool = False,
+) -> Tensor:
+    """As `restore`, neither rounded nor clamped: float32 3×(h·scale)×(w·scale) in [0, 1] on `device`.
+
+    Raises:
+        UserError: the network gave numbers that are not finite.
+    """
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        sr = run(generator, batch, file.steps)[0]
+        sr = finite(run(generator, batch, file.steps)[0]).float()
         if consistency and generator.scale == 1 and (cell := file.cell_of(lr)) is not None:
-            sr = _agreeing(sr.float(), cell)
-        return to_uint8(sr)
+            sr = _agreeing(sr, cell)
+        return sr
 
 
 def run(generator: Generator, lr: Tensor, steps: Steps) -> Tensor:

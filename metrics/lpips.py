@@ -44,7 +44,7 @@ class Lpips:
     def __call__(self, a: Image, b: Image) -> float:
         """Raise MetricError as `psnr_y` does, and below 32x32 pixels."""
         x, y = (
-            image.to(self._device).permute(2, 0, 1)[None].float().div_(255)
+            image.to(self._device).permute(2, 0, 1)[None].float() / 255
             for image in pair_of(a, b, border=0, smallest=SMALLEST)
         )
         with torch.inference_mode():

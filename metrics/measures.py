@@ -22,12 +22,17 @@ from metrics.niqe import SMALLEST as NIQE_SMALLEST
 from metrics.niqe import Niqe
 from metrics.psnr_b import SMALLEST as BLOCKS_SMALLEST
 from metrics.psnr_b import psnr_b
-from metrics.psnr_ssim import WINDOW, psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from metrics.psnr_ssim import WINDOW, Image, Unrounded, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from utils.cli import one_line
 
 MeasureName = Literal[
     "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr_b", "ms_ssim", "lpips", "lpips_unit_range", "dists", "niqe"
 ]
+
+Scored = Literal["image", "subjective_qe"]
+"""What of a restored image is measured: see `EvaluationOptions.scored`."""
+CROPPED_TO = {"image": 1, "subjective_qe": 8}
+"""Multiples of pixels that both images are cropped to, at the right and at the bottom, before anything else."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,13 @@ class Measurer:
         border: pixels shaved before Y-PSNR and SSIM of Y.
         convention: of these two, a key of `metrics.psnr_ssim.CONVENTIONS`.
         lpips_weights, dists_weights, vgg16_weights, niqe_parameters: files; None: looked for where each metric says.
+        scored: of the 8-bit image, or of what SubjectiveQE-ESRGAN's program measures.
         say: whether a measure that is left out is named on stderr.
 
     Attributes:
         names: the measures that can be taken here, in the order of `wanted`.
-        kinds: for each name, what the figure depends on: its convention and border, or weights given by path.
+        kinds: for each name, what the figure depends on: its convention and border, weights given by path, and
+            `scored` if it is not `image`.
         missing: the others: LPIPS, DISTS and NIQE without their weights, said on stderr in one line each.
 
     Raises:
@@ -96,6 +103,7 @@ class Measurer:
         dists_weights: Path | None = None,
         vgg16_weights: Path | None = None,
         niqe_parameters: Path | None = None,
+        scored: Scored = "image",
         device: torch.device | str = "cpu",
         say: bool = True,
     ):
@@ -138,16 +146,25 @@ class Measurer:
                 continue
             self._functions[name] = lambda sr, hr, _, metric=metric: metric(sr, hr)
             self.kinds[name] = " ".join([name, *(str(file) for file in files if file is not None)])
+        if scored != "image":
+            self.kinds = {name: f"{kind} {scored}" for name, kind in self.kinds.items()}
+        self._multiple = CROPPED_TO[scored]
         self.names = tuple(self.kinds)
         self.missing = tuple(name for name in wanted if name not in self.kinds)
 
-    def __call__(self, sr: np.ndarray, hr: np.ndarray, *, grey: bool = False) -> dict[str, float]:
-        """The figures of two uint8 h×w×3 images by kind. `grey`: their channels are equal, and Y is what they hold.
+    def __call__(self, sr: np.ndarray | Unrounded, hr: np.ndarray, *, grey: bool = False) -> dict[str, float]:
+        """The figures by kind of two images h×w×3: uint8, or what a network gave before it was rounded.
+
+        Args:
+            grey: their channels are equal, and Y is what they hold.
 
         Raises:
             MetricError: images too small for the border, a window or a network.
         """
-        return {kind: self._functions[name](sr, hr, grey) for name, kind in self.kinds.items()}
+        height, width = (side - side % self._multiple for side in hr.shape[:2])
+        restored: Image = Unrounded(sr.values[:height, :width]) if isinstance(sr, Unrounded) else sr[:height, :width]
+        original = hr[:height, :width]
+        return {kind: self._functions[name](restored, original, grey) for name, kind in self.kinds.items()}
 
 
 def _without_original(metric: Callable[[np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], float]:

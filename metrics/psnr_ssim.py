@@ -3,7 +3,7 @@ their own beside it.
 
 Papers differ in how they make Y and where they let the SSIM window go, so each figure of Y belongs to a
 named `Convention`. Images are uint8, height x width x 3, RGB, as numpy arrays or torch tensors; a tensor is
-measured on the device it lies on. Means are taken in float64.
+measured on the device it lies on. What a network gave before it was rounded is `Unrounded`. Means are taken in float64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,22 @@ from torch import Tensor
 
 from utils.errors import UserError
 
-Image = np.ndarray | Tensor
+
+@dataclass(frozen=True)
+class Unrounded:
+    """What a network gave, neither rounded nor clamped: float32, height x width x 3, RGB on 0 to 255.
+
+    A type of its own, so that floats on another range are never measured by mistake.
+    """
+
+    values: np.ndarray
+
+    def rounded(self) -> np.ndarray:
+        """The 8-bit image: rounded half up and clamped."""
+        return np.clip(np.floor(self.values + np.float32(0.5)), 0, 255).astype(np.uint8)
+
+
+Image = np.ndarray | Tensor | Unrounded
 
 PEAK = 255.0
 WINDOW = 11
@@ -108,7 +123,7 @@ def psnr_rgb(a: Image, b: Image, border: int = 0) -> float:
     Raises MetricError as `psnr_y` does.
     """
     # Differences and squares of 8-bit values are exact in float32.
-    return _psnr(*pair_of(a, b, border, smallest=1), Tensor.float)
+    return _psnr(*pair_of(a, b, border, smallest=1), lambda strip: strip.to(torch.float32, copy=True))
 
 
 @one_thread()
@@ -135,9 +150,9 @@ def known_convention(convention: str) -> Convention:
 
 
 def pair_of(a: Image, b: Image, border: int, smallest: int) -> tuple[Tensor, Tensor]:
-    """Both images as uint8 tensors of one size, `border` pixels shaved from each side.
+    """Both images as tensors of one size, `border` pixels shaved from each side.
 
-    Raises MetricError: not 8-bit RGB, sizes that differ, or less than `smallest` pixels a side left.
+    Raises MetricError: neither 8-bit RGB nor `Unrounded`, sizes that differ, or less than `smallest` pixels left.
     """
     x, y = _tensor(a), _tensor(b)
     if x.shape != y.shape:
@@ -155,6 +170,8 @@ def pair_of(a: Image, b: Image, border: int, smallest: int) -> tuple[Tensor, Ten
 
 
 def _tensor(image: Image) -> Tensor:
+    if isinstance(image, Unrounded):
+        return torch.from_numpy(np.require(image.values, np.float32, requirements=["C", "W"]))
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in (np.uint8, torch.uint8):
         raise MetricError(
             f"metrics take uint8 images of height x width x 3, not {image.dtype} of {tuple(image.shape)}: "
@@ -169,7 +186,7 @@ def _size(image: Tensor) -> str:
 
 
 def luma(image: Tensor, convention: Convention) -> Tensor:
-    """Y of uint8 (H, W, 3) as float64 (H, W), 0 to 255."""
+    """Y of (H, W, 3) on 0 to 255 as float64 (H, W), 0 to 255."""
     red, green, blue = convention.weights
     y = image[..., 0].double().mul_(red)
     return y.add_(image[..., 1], alpha=green).add_(image[..., 2], alpha=blue).add_(convention.offset)
@@ -177,7 +194,7 @@ def luma(image: Tensor, convention: Convention) -> Tensor:
 
 @one_thread()
 def _psnr(a: Tensor, b: Tensor, values: Callable[[Tensor], Tensor]) -> float:
-    """PSNR of what `values` makes of uint8 (H, W, 3), strip by strip."""
+    """PSNR of what `values` makes of (H, W, 3), a tensor that may be changed, strip by strip."""
     total, count = torch.zeros((), dtype=torch.float64, device=a.device), 0
     for top in range(0, a.shape[0], _STRIP):
         error = values(a[top : top + _STRIP]).sub_(values(b[top : top + _STRIP])).square_()

@@ -40,6 +40,9 @@ class CISRPSIOptions(GeneratorOptions):
     """The non-local operator splits images of `window`² pixels and more (released: 80); `none`: never."""
     mask: MaskKind = "clamped"
     """Negative block-artefact masks: `clamped` at 0, or left alone (`released`: for released weights)."""
+    prior: Literal["nonlocal", "none"] = "nonlocal"
+    """Third image that each module sees: the `nonlocal` operator's, or, for an ablation, `none`: the compressed image
+    in its place. The weights are the same; those of the operator are then unused."""
 
     _attention_has_channels = model_validator(mode="after")(attention_has_channels)
 
@@ -49,7 +52,7 @@ class CISRPSIOptions(GeneratorOptions):
             raise ValueError(f"window ({self.window}) must be at least 3, or none")
         return self
 
-    def prior(self) -> NonLocalPrior:
+    def operator(self) -> NonLocalPrior:
         """A non-local operator as these options want it."""
         return NonLocalPrior(None if self.window == "none" else self.window, self.mask)
 
@@ -73,7 +76,8 @@ class ArtifactRemovalModule(nn.Module):
     def __init__(self, options: CISRPSIOptions):
         super().__init__()
         feat, self.scale = options.num_feat, options.scale
-        self.prior = options.prior()
+        self.prior = options.operator()
+        self.leaves_prior_out = options.prior == "none"
         self.distill = nn.Sequential(
             nn.Conv2d(9, feat // 2, 2 + self.scale, stride=self.scale, padding=1),
             nn.ReLU(inplace=True),
@@ -87,8 +91,7 @@ class ArtifactRemovalModule(nn.Module):
     def forward(self, z: Tensor, x_hat: Tensor) -> Tensor:
         """`z` `N×3×h×w`, `x_hat` `N×3×(h·scale)×(w·scale)` → ŷ, of the shape of `z`."""
         down = bicubic_down(x_hat, z.shape[-2:])
-        with torch.no_grad():
-            prior = self.prior(z, down)
+        prior = z if self.leaves_prior_out else _without_gradient(self.prior, z, down)
         at_hr = [bicubic_up(z, self.scale), x_hat, bicubic_up(prior, self.scale)]
         head = self.head(self.distill(torch.cat(at_hr, dim=1)))
         return self.tail(self.groups(head) + head) + self.combine(torch.cat([z, down, prior], dim=1))
@@ -100,7 +103,8 @@ class ResolutionEnhancementModule(nn.Module):
     def __init__(self, options: CISRPSIOptions):
         super().__init__()
         feat, self.scale = options.num_feat, options.scale
-        self.prior = options.prior()
+        self.prior = options.operator()
+        self.leaves_prior_out = options.prior == "none"
         self.combine = AdaptiveCombination()
         self.head = conv3(9, feat)
         self.groups = _groups(options, options.rem_groups)
@@ -109,8 +113,7 @@ class ResolutionEnhancementModule(nn.Module):
 
     def forward(self, z: Tensor, y_hat: Tensor) -> Tensor:
         """`z`, `y_hat` `N×3×h×w` → x̂, `N×3×(h·scale)×(w·scale)`."""
-        with torch.no_grad():
-            prior = self.prior(z, y_hat)
+        prior = z if self.leaves_prior_out else _without_gradient(self.prior, z, y_hat)
         images = torch.cat([z, y_hat, prior], dim=1)
         head = self.head(images)
         residual = self.last(self.upsampler(self.groups(head) + head))
@@ -136,8 +139,8 @@ class CISRPSI(Generator):
 
     @property
     def averages_can_be_held(self) -> bool:
-        """False: the windows of the non-local operator depend on the image's size too."""
-        return False
+        """Not with the non-local operator: its windows depend on the image's size too."""
+        return self.options.prior == "none" and super().averages_can_be_held
 
     def forward(self, lr: Tensor) -> Tensor:
         """The last step's HR estimate. Shapes and range: see `Generator`."""
@@ -178,8 +181,13 @@ class CISRPSI(Generator):
 
     def nonlocal_prior(self, z: Tensor, guide: Tensor) -> Tensor:
         """The ARM's non-local operator by itself, on 0–255, without gradient; see `NonLocalPrior`."""
-        with torch.no_grad():
-            return self.arm.prior(z, guide)
+        return _without_gradient(self.arm.prior, z, guide)
+
+
+def _without_gradient(prior: NonLocalPrior, z: Tensor, guide: Tensor) -> Tensor:
+    with torch.no_grad():
+        u: Tensor = prior(z, guide)
+    return u
 
 
 def bicubic_up(image: Tensor, scale: int) -> Tensor:

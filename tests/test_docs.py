@@ -77,7 +77,11 @@ def test_options_that_bring_released_behaviour_back_exist():
                 changed = changed[int(part)] if part.isdigit() else getattr(changed, part)
             assert str(changed) == value
             count += 1
-    assert count >= 8
+        for path, key, value in re.findall(r"`bash eval\.sh (options/\S+\.yml) (\w+)=(\S+)`", section):
+            assert getattr(load(ROOT / path, EvaluationOptions, [f"{key}={value}"]), key) == value
+            assert getattr(load(ROOT / path, EvaluationOptions), key) != value
+            count += 1
+    assert count >= 9
 
 
 def test_the_documented_generator_works(tmp_path, monkeypatch):

@@ -7,16 +7,21 @@ from data.codecs.base import QualityCodec
 from data.grey import MEANING
 from evaluation.contamination import warnings
 from evaluation.options import EvaluationOptions
-from metrics.measures import MEASURES
+from metrics.measures import CROPPED_TO, MEASURES
 
 _OF_Y = ("psnr_y", "ssim_y")
+_SCORED = {
+    "image": "8-bit rounded and clamped output",
+    "subjective_qe": "the networks' output, neither rounded nor clamped (programs: 8-bit), cropped to multiples of "
+    f"{CROPPED_TO['subjective_qe']} pixels, as SubjectiveQE-ESRGAN is scored",
+}
 
 
 def caption(options: EvaluationOptions) -> list[str]:
     """Sentences about the measurement of the scores, so that a table can be compared with others."""
     y = [MEASURES[name].meaning for name in options.metrics if name in _OF_Y]
     others = [f"{MEASURES[name].meaning}." for name in options.metrics if name not in _OF_Y]
-    lines = [f"×{options.scale}, on 8-bit rounded and clamped output."]
+    lines = [f"×{options.scale}, on {_SCORED[options.scored]}."]
     if y and any(dataset.grey is None for dataset in options.datasets):
         lines.append(f"{', '.join(y)}: convention `{options.convention}`, border {options.shaved}.")
     elif y:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from data.options import EvaluationSetOptions
 from evaluation.options import EvaluationOptions, ModelOptions
-from evaluation.published import COSTS, FINDINGS, Finding, PublishedCost, lookup
+from evaluation.published import COSTS, FINDINGS, SUBJECTIVE_QE, Finding, PublishedCost, lookup
 
 _FIELD = {
     "psnr_y": "psnr",
@@ -54,6 +54,8 @@ def quoted(
     rows = [lookup(model.published, name, options.scale, compression, dataset.grey or "colour") for name in names]
     row = rows[0] or rows[1]
     if row is None or row.convention != _convention(options, measure, dataset):
+        return None
+    if options.scored == "subjective_qe" and row.source != SUBJECTIVE_QE:
         return None
     if measure in _OF_Y and options.shaved != (options.scale if options.scale > 1 else 0):
         return None

@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from losses import LossWeightsError
 from metrics.lpips import Lpips
-from metrics.psnr_ssim import CONVENTIONS, MetricError, psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from metrics.psnr_ssim import CONVENTIONS, MetricError, Unrounded, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.npz"
 Y_WEIGHTS = {  # written out again: a slip in the table of conventions must not hide itself
@@ -261,6 +261,8 @@ def test_lpips_is_the_papers_composition_in_both_ranges(backbone: Path) -> None:
         assert lpips(b, a) == pytest.approx(values[name], abs=1e-6)
         assert lpips(a, a) == 0
         assert lpips(torch.tensor(a), torch.tensor(b)) == values[name]
+        floats = Unrounded(a.astype(np.float32))
+        assert lpips(floats, b) == values[name] and np.array_equal(floats.values, a)  # and left as they were
     assert abs(values["standard"] - values["unit_range"]) > 1e-3
 
 

@@ -80,7 +80,7 @@ def test_options_reach_the_operators():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scale": 5}, {"window": 2}, {"window": "all"}, {"mask": "both"}, {"reduction": 17}, {"group": 1}],
+    [{"scale": 5}, {"window": 2}, {"window": "all"}, {"mask": "both"}, {"prior": 1}, {"reduction": 17}, {"group": 1}],
 )
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(ValidationError):
@@ -107,6 +107,33 @@ def test_one_step_gives_every_parameter_but_the_priors_a_gradient():
     priors = {name for name, _ in model.named_parameters() if ".prior." in name}
     assert without == priors
     assert not any(parameter.requires_grad for name, parameter in model.named_parameters() if name in priors)
+
+
+def test_without_a_prior_the_modules_see_the_compressed_image_in_its_place(tmp_path):
+    model, without = small(steps=1), small(steps=1, prior="none")
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(model.parameters(), without.parameters(), strict=True))
+    for module in (model.arm, model.rem):
+        module.prior = ReturnsZ()
+    with torch.inference_mode():
+        for expected, found in zip(model.unfold(photo())[0], without.unfold(photo())[0], strict=True):
+            assert torch.equal(expected, found)
+        for prior in (without.arm.prior, without.rem.prior):
+            for parameter in prior.parameters():
+                parameter.fill_(torch.nan)  # not looked at
+        assert without(photo()).isfinite().all()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(export_weights(small(), {}))
+    load_weights(without, path)  # of a network with a prior
+    assert without(photo()).isfinite().all()
+
+
+def test_tiles_can_hold_the_averages_of_a_network_without_a_prior():
+    assert small(prior="none").averages_can_be_held and not small().averages_can_be_held
+
+
+class ReturnsZ(torch.nn.Module):
+    def forward(self, z: Tensor, guide: Tensor) -> Tensor:
+        return z
 
 
 def test_combination_is_a_weighted_mean():
