@@ -214,7 +214,7 @@ def _jpeg() -> list[Published]:
     rows = []
 
     def add(method: str, dataset: str, quality: int, convention: str, source: str, **figures: Any) -> None:
-        task = {"dataset": dataset, "scale": 1, "compression": f"jpeg{quality}"}
+        task: dict[str, Any] = {"dataset": dataset, "scale": 1, "compression": f"jpeg{quality}"}
         rows.append(Published(method=method, convention=convention, source=source, decimals=2, **task, **figures))
 
     for (dataset, protocol), by_quality in jpeg.GREY.items():
