@@ -190,7 +190,8 @@ def fetch_archives(wanted: tuple[Archive, ...], root: Path, base: str | None, ke
 
 def _fetch_archive(archive: Archive, root: Path, base: str | None, keep: bool) -> None:
     from data.download.archives import ArchiveError, DamagedArchiveError, ImageFolder, unpack
-    from data.download.fetch import DownloadError, fetch
+    from data.download.connection import DownloadError
+    from data.download.fetch import fetch
 
     missing = [
         ImageFolder(inside, root / target, count)

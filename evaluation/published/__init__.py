@@ -214,8 +214,17 @@ def _jpeg() -> list[Published]:
     rows = []
 
     def add(method: str, dataset: str, quality: int, convention: str, source: str, **figures: Any) -> None:
-        task = {"dataset": dataset, "scale": 1, "compression": f"jpeg{quality}"}
-        rows.append(Published(method=method, convention=convention, source=source, decimals=2, **task, **figures))
+        row = Published(
+            method=method,
+            dataset=dataset,
+            scale=1,
+            compression=f"jpeg{quality}",
+            convention=convention,
+            source=source,
+            decimals=2,
+            **figures,
+        )
+        rows.append(row)
 
     for (dataset, protocol), by_quality in jpeg.GREY.items():
         for quality, cells in by_quality.items():
