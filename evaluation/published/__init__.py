@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from evaluation.published import jpeg
+from evaluation.published import cisrnet, jpeg
 
-CISRNET = "Gunawan and Madjid, CISRNet: Compressed Image Super-Resolution Network"
 POWERQE = "PowerQE v3, results table (github.com/ryanxingql/powerqe)"
 AIM_2022 = "AIM 2022 Challenge on Super-Resolution of Compressed Image and Video"
 SUBJECTIVE_QE = "SubjectiveQE-ESRGAN, README (github.com/RyanXingQL/SubjectiveQE-ESRGAN)"
@@ -69,7 +68,7 @@ class PublishedCost:
 
     parameters: float
     seconds: float
-    source: str = f"{CISRNET}, Table 1"
+    source: str = f"{cisrnet.SOURCE}, Table 1"
 
 
 @dataclass(frozen=True)
@@ -125,31 +124,7 @@ def _index() -> dict[_Key, Published]:
     return {_key(row.method, row.dataset, row.scale, row.compression, row.protocol): row for row in PUBLISHED}
 
 
-# CISRNet, Table 1: PSNR and SSIM on Set5, Set14, B100, Urban100, Manga109; then parameters and seconds.
-_CISRNET_SETS = ("Set5", "Set14", "B100", "Urban100", "Manga109")
-# fmt: off
-_CISRNET_TABLE_1 = (
-    ("VDSR", 2, "29.138/0.807 25.514/0.660 24.983/0.617 23.194/0.642 25.572/0.771", 0.668, 33.91),
-    ("VDSR", 3, "24.925/0.668 23.542/0.576 24.054/0.561 21.541/0.550 23.192/0.689", 0.668, 34.52),
-    ("VDSR", 4, "26.564/0.725 22.919/0.544 23.263/0.528 20.777/0.506 21.802/0.642", 0.668, 34.08),
-    ("RDN", 2, "28.817/0.814 26.723/0.708 26.050/0.659 24.775/0.724 25.988/0.835", 22.123, 207.36),
-    ("RDN", 3, "26.486/0.748 24.965/0.635 24.686/0.593 22.861/0.633 22.627/0.744", 22.308, 95.96),
-    ("RDN", 4, "24.987/0.698 23.827/0.594 23.812/0.558 21.744/0.577 20.414/0.672", 22.271, 56.72),
-    ("RCAN", 2, "28.929/0.816 26.784/0.708 26.098/0.660 24.941/0.727 25.859/0.833", 15.444, 284.76),
-    ("RCAN", 3, "", 15.629, 187.13),  # left blank in the paper
-    ("RCAN", 4, "24.191/0.640 23.215/0.561 23.466/0.537 21.088/0.526 20.657/0.628", 15.592, 202.15),
-    ("CISRNet", 2, "28.936/0.816 26.777/0.708 26.081/0.659 24.932/0.727 26.013/0.836", 9.6, 327.34),
-    ("CISRNet", 3, "26.579/0.753 25.001/0.636 24.714/0.594 23.004/0.638 22.585/0.747", 10.015, 179.60),
-    ("CISRNet", 4, "25.026/0.702 23.880/0.596 23.827/0.558 21.861/0.582 20.210/0.671", 9.932, 163.75),
-)
-# fmt: on
-_OUT_OF_LINE = "out of line with VDSR's other sets and with its own x3 (24.925); quoted as published"
-_CAVEATS = {("VDSR", "Set5", 4): _OUT_OF_LINE}
-_MANGA109 = (
-    "the authors' own outputs lie one to two pixels off their HR pages, so every method's published figure is low: no "
-    "difference is taken"
-)
-COSTS = {(method, scale): PublishedCost(size, seconds) for method, scale, _, size, seconds in _CISRNET_TABLE_1}
+COSTS = {(method, scale): PublishedCost(size, seconds) for method, scale, _, size, seconds in cisrnet.TABLE_1}
 
 
 def _cisrnet_table_1() -> list[Published]:
@@ -160,14 +135,14 @@ def _cisrnet_table_1() -> list[Published]:
             scale=scale,
             compression="jpeg10",
             convention="edsr",
-            source=f"{CISRNET}, Table 1",
+            source=f"{cisrnet.SOURCE}, Table 1",
             psnr=psnr,
             ssim=ssim,
-            caveat=_MANGA109 if dataset == "Manga109" else _CAVEATS.get((method, dataset, scale), ""),
+            caveat=cisrnet.MANGA109 if dataset == "Manga109" else cisrnet.CAVEATS.get((method, dataset, scale), ""),
             comparable=dataset != "Manga109",
         )
-        for method, scale, cells, *_ in _CISRNET_TABLE_1
-        for dataset, cell in zip(_CISRNET_SETS, cells.split())
+        for method, scale, cells, *_ in cisrnet.TABLE_1
+        for dataset, cell in zip(cisrnet.SETS, cells.split())
         for psnr, ssim in [map(float, cell.split("/"))]
     ]
 
@@ -214,8 +189,17 @@ def _jpeg() -> list[Published]:
     rows = []
 
     def add(method: str, dataset: str, quality: int, convention: str, source: str, **figures: Any) -> None:
-        task: dict[str, Any] = {"dataset": dataset, "scale": 1, "compression": f"jpeg{quality}"}
-        rows.append(Published(method=method, convention=convention, source=source, decimals=2, **task, **figures))
+        row = Published(
+            method=method,
+            dataset=dataset,
+            scale=1,
+            compression=f"jpeg{quality}",
+            convention=convention,
+            source=source,
+            decimals=2,
+            **figures,
+        )
+        rows.append(row)
 
     for (dataset, protocol), by_quality in jpeg.GREY.items():
         for quality, cells in by_quality.items():
@@ -239,7 +223,7 @@ def _subjective_qe() -> list[Published]:
 
 ABLATIONS = (
     *(
-        Ablation("coarse", groups, "parallel", psnr, ssim, f"{CISRNET}, Table 2")
+        Ablation("coarse", groups, "parallel", psnr, ssim, f"{cisrnet.SOURCE}, Table 2")
         for groups, psnr, ssim in (
             (3, 26.049, 0.658),
             (4, 26.054, 0.658),
@@ -248,13 +232,13 @@ ABLATIONS = (
         )
     ),
     *(
-        Ablation("fine", groups, "sequential", psnr, 0.659, f"{CISRNET}, Table 2")
+        Ablation("fine", groups, "sequential", psnr, 0.659, f"{cisrnet.SOURCE}, Table 2")
         for groups, psnr in ((1, 26.079), (2, 26.081), (3, 26.082))
     ),
-    Ablation("coarse", 4, "parallel", 26.054, 0.658, f"{CISRNET}, Table 3"),
-    Ablation("coarse", 4, "sequential", 26.034, 0.657, f"{CISRNET}, Table 3"),
-    Ablation("fine", 2, "parallel", 26.056, 0.658, f"{CISRNET}, Table 3"),
-    Ablation("fine", 2, "sequential", 26.081, 0.659, f"{CISRNET}, Table 3"),
+    Ablation("coarse", 4, "parallel", 26.054, 0.658, f"{cisrnet.SOURCE}, Table 3"),
+    Ablation("coarse", 4, "sequential", 26.034, 0.657, f"{cisrnet.SOURCE}, Table 3"),
+    Ablation("fine", 2, "parallel", 26.056, 0.658, f"{cisrnet.SOURCE}, Table 3"),
+    Ablation("fine", 2, "sequential", 26.081, 0.659, f"{cisrnet.SOURCE}, Table 3"),
 )
 
 
@@ -292,7 +276,7 @@ FINDINGS = (
         scale=2,
         compression="jpeg10",
         convention="edsr",
-        source=f"{CISRNET}, Figure 8",
+        source=f"{cisrnet.SOURCE}, Figure 8",
     ),
     Finding(
         statement="the refinement network adds to the coarse network alone",
@@ -300,7 +284,7 @@ FINDINGS = (
         scale=2,
         compression="jpeg10",
         convention="edsr",
-        source=f"{CISRNET}, Figure 9",
+        source=f"{cisrnet.SOURCE}, Figure 9",
         psnr=0.066,
         ssim=0.003,
     ),

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from data.download import connection
 from data.download import fetch as module
-from data.download.fetch import DownloadError, fetch
+from data.download.connection import DownloadError
+from data.download.fetch import fetch
 from utils.errors import UserError
 
 BODY = random.Random(1).randbytes(5000)

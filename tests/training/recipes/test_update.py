@@ -61,7 +61,7 @@ def run(update, inputs, share=None):
 def test_one_step_on_the_shares_of_all_parts(share, factor):
     update, weight = make(NotedRuntime())
     terms = run(update, [1.0, 2.0, 6.0], share)
-    assert float(weight) == pytest.approx(2 - LR * 4 * 9 * factor)
+    assert weight.item() == pytest.approx(2 - LR * 4 * 9 * factor)
     expected = {"loss": 4 * 18 * factor, "first": 18 * factor, "second": 54 * factor, "noted": 9 * factor}
     assert {name: float(value) for name, value in terms.items()} == pytest.approx(expected)
     assert not any(value.requires_grad for value in terms.values())
@@ -83,12 +83,12 @@ def test_gradients_are_exchanged_in_the_last_part_alone():
 def test_the_norm_is_clipped_and_returned():
     update, weight = make(NotedRuntime(), clip_grad_norm=0.25)
     assert float(run(update, [1.0])["grad_norm"]) == pytest.approx(4.0)
-    assert float(weight) == pytest.approx(2 - LR * 0.25, rel=1e-5)
+    assert weight.item() == pytest.approx(2 - LR * 0.25, rel=1e-5)
 
 
 def test_an_update_begins_without_the_gradients_of_the_one_before():
     update, weight = make(NotedRuntime())
     run(update, [1.0])
-    before = float(weight)
+    before = weight.item()
     run(update, [0.0])
-    assert float(weight) == before
+    assert weight.item() == before
