@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.files import size_text
 
 
 def check_output(folder: Path) -> None:
@@ -34,6 +35,4 @@ def check_target(target: Path, pixels: int) -> None:
         raise UserError(f"{target}: cannot be written: {folder} may not be written to")
     least = pixels // (16 if target.suffix == ".png" else 64)  # less only for pictures that are all but empty
     if (free := shutil.disk_usage(folder).free) < least:
-        raise UserError(
-            f"{target}: cannot be written: {free / 1e6:.1f} MB are free, too little for a photo of this size"
-        )
+        raise UserError(f"{target}: cannot be written: {size_text(free)} are free, too little for a photo of this size")

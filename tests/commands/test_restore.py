@@ -340,7 +340,7 @@ def test_a_disk_that_fills_up_is_noticed_before_each_photo(tree, tmp_path, monke
     monkeypatch.setattr("shutil.disk_usage", lambda _: argparse.Namespace(free=10))
     monkeypatch.setattr(Restorer, "__call__", lambda *_: pytest.fail("a photo was restored"))
     assert run(tree / "a.jpg", "--output", tmp_path / "out", "--weights", QE) == 1
-    assert "a.png: cannot be written: 0.0 MB are free" in capsys.readouterr().err
+    assert "a.png: cannot be written: 10 bytes are free" in capsys.readouterr().err
 
 
 def test_what_was_passed_over_and_what_was_left_out_is_said(tree, tmp_path, photos, capsys, monkeypatch):
