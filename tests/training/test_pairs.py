@@ -11,7 +11,7 @@ import torch
 import yaml
 from PIL import Image, ImageCms
 
-from benchmarks.soak import differences, experiment, start
+from benchmarks.soak import differences, experiment, start, train
 from data.datasets import PatchDataset, training_loader
 from data.pairs import PairError
 from data.sampling import IterationSampler
@@ -100,8 +100,7 @@ def test_a_resume_with_other_workers_ends_with_the_same_bytes(trained, folders, 
     shutil.copytree(straight.parent / "runs", resumed.parent / "runs")
     for name in ("checkpoints/00000003.pt", "checkpoints/00000004.pt", "last.safetensors"):
         (resumed.parent / "runs" / "supervised" / "stage0" / name).unlink()
-    overrides = ["data.train.workers=2", f"data.train.prepared={straight.parents[1] / 'store'}"]
-    assert run_experiment(load(resumed, TrainOptions, overrides), "auto") == 0
+    train(resumed, "auto", "data.train.workers=2", f"data.train.prepared={straight.parents[1] / 'store'}")
     assert differences(straight, resumed) == []
 
 
