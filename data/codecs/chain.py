@@ -65,6 +65,8 @@ class Chain(Codec):
         return ", then ".join(step.describe() for step in self.steps)
 
     def original_of(self, image: np.ndarray, scale: int = 1) -> np.ndarray:
+        if self.keeps_size:
+            return image
         height, width = image.shape[0] // scale, image.shape[1] // scale
         for step in self.steps:
             if isinstance(step, Sizing):

@@ -1,6 +1,7 @@
 """Training on pairs of files that another program has made: what is said of them, resume, and any number of workers."""
 
 import io
+import re
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 import yaml
 from PIL import Image, ImageCms
 
-from benchmarks.soak import differences, experiment, start
+from benchmarks.soak import differences, experiment, start, train
 from data.datasets import PatchDataset, training_loader
 from data.pairs import PairError
 from data.sampling import IterationSampler
@@ -56,6 +57,15 @@ def folders(tmp_path_factory):
     return lr, hr
 
 
+def shift_in(said):
+    """What a warning says of the one pair that is shifted."""
+    found = re.findall(
+        r"coffee_lr\.jpg: shifted against coffee\.png by (\S+) rows and (\S+) columns of HR pixels", said
+    )
+    assert len(found) == 1, said
+    return tuple(map(float, found[0]))
+
+
 def options_for(folder, folders, iterations=4):
     """The options of a small experiment on the pairs and on photographs that are compressed here, one to one."""
     lr, hr = folders
@@ -80,7 +90,7 @@ def test_a_shifted_pair_and_a_cropped_one_are_said(trained):
     _, said = trained
     warnings = [line for line in said.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 1, said
-    assert "coffee_lr.jpg: shifted against coffee.png by +3 rows and -4 columns of HR pixels" in warnings[0]
+    assert shift_in(warnings[0]) == pytest.approx(SHIFT, abs=0.5)
     assert "chelsea_lr.jpg and chelsea.png: 80×100 and 161×200 are cropped to 80×100 and 160×200" in said
 
 
@@ -90,8 +100,7 @@ def test_a_resume_with_other_workers_ends_with_the_same_bytes(trained, folders, 
     shutil.copytree(straight.parent / "runs", resumed.parent / "runs")
     for name in ("checkpoints/00000003.pt", "checkpoints/00000004.pt", "last.safetensors"):
         (resumed.parent / "runs" / "supervised" / "stage0" / name).unlink()
-    overrides = ["data.train.workers=2", f"data.train.prepared={straight.parents[1] / 'store'}"]
-    assert run_experiment(load(resumed, TrainOptions, overrides), "auto") == 0
+    train(resumed, "auto", "data.train.workers=2", f"data.train.prepared={straight.parents[1] / 'store'}")
     assert differences(straight, resumed) == []
 
 
@@ -124,6 +133,6 @@ def test_the_check_names_shifts_and_shares_and_writes_nothing(folders, tmp_path,
     path = options_for(tmp_path / "a" / "b", folders)
     assert check(load(path, TrainOptions, [])) == 0
     printed = capsys.readouterr()
-    assert "coffee_lr.jpg: shifted against coffee.png by +3 rows and -4 columns" in printed.err
+    assert shift_in(printed.err) == pytest.approx(SHIFT, abs=0.5)
     assert "3 images, 0.1 megapixels, 50.0% of the patches, pairs as they are (lr)" in printed.out
     assert not (tmp_path / "a" / "store").exists()

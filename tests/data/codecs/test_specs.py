@@ -146,7 +146,7 @@ def test_specs_round_trip(spec):
         ("resize0.5..0.5>jpeg30", "lower to the higher"),
         ("resize0.05..1>jpeg30", "0.1 to 4"),
         ("longest15>jpeg30", "16 to 65000"),
-        ("longest512..1024>jpeg30", "called longest"),
+        ("longest512..1024>jpeg30", "number"),
         ("longest512", "needs a codec behind"),
         ("x" * 10_000, "number"),
         (10, "not a text"),

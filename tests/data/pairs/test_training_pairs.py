@@ -54,7 +54,7 @@ def test_patches_of_a_pair_show_one_place_and_tell_the_steps_of_the_file(folder,
         assert title == "lr" and sample.compression == "as is" and sample.steps == steps.get(name, UNKNOWN)
         inner = (slice(4, -4), slice(4, -4))
         error = imresize(sample.hr, 0.5)[inner].astype(float) - sample.lr[inner]
-        assert np.abs(error).mean() < (8 if name in steps else 1e-9)
+        assert np.abs(error).mean() < (12 if name in steps else 1e-9)
     assert {found.sample(k).image for k in range(2)} == {"lr/coffee-small.jpg", "lr/astronautx2.png"}
 
 
