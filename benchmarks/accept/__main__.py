@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
     def report(row: Row) -> None:
         rows.append(row)
         with (output / "results.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row.as_json(), ensure_ascii=False) + "\n")
+            file.write(json.dumps(row.as_json(), ensure_ascii=False, allow_nan=False) + "\n")
         figures = ", ".join(f"{name} {value}" for name, value in row.values.items())
         print(f"{row.verdict:14} {row.step}: {row.case}: {figures} {row.note}".rstrip(), flush=True)
         write(finished=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 Verdict = Literal["passed", "failed", "stated", "not applicable", "not run"]
@@ -23,7 +24,9 @@ class Row:
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON has it: a number that is not finite is a text."""
+        values = {name: str(v) if isinstance(v, float) and not isfinite(v) else v for name, v in self.values.items()}
+        return {**asdict(self), "values": values}
 
 
 def judged(case: str, values: dict[str, Any], passed: bool, wanted: str) -> Row:

@@ -74,6 +74,7 @@ class _Worker:
         self.settings, self.folder = settings, folder
         self.process: SpawnProcess | None = None
         self.pipe: Connection | None = None
+        self.busy = False
 
     def run(self, step: Step, meant: float, limit: float, earlier: list[dict[str, Any]], machine: Callable):
         """Rows of a step as they come; the last one says so where it failed."""
@@ -85,11 +86,13 @@ class _Worker:
             theirs.close()
         end = time.monotonic() + limit
         try:
+            self.busy = True
             self.pipe.send((step, meant, earlier))
             while True:
                 if not self.pipe.poll(max(0.0, end - time.monotonic())):
                     self.kill()
-                    yield Row("all", verdict="failed", note=f"did not end within {limit:.0f} s; killed")
+                    note = f"did not end within {limit:.0f} s; it hangs, or --minutes is too low"
+                    yield Row("all", verdict="failed", note=note)
                     return
                 kind, content = self.pipe.recv()
                 if kind == "machine":
@@ -97,6 +100,7 @@ class _Worker:
                 elif kind == "row":
                     yield content
                 elif kind == "done":
+                    self.busy = False
                     if not content:  # the device does not answer any more: a new process gets a new context
                         self.kill()
                     return
@@ -124,10 +128,11 @@ class _Worker:
         self.process = self.pipe = None
 
     def close(self) -> None:
-        """Let the process end by itself: it reads that nothing more comes."""
+        """Let the process end by itself: it reads that nothing more comes. In the middle of a step (Ctrl-C) end it."""
         if self.process is not None and self.pipe is not None:
             self.pipe.close()
-            self.process.join(10)
+            if not self.busy:
+                self.process.join(10)
             self.kill()
 
 

@@ -86,5 +86,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess:
 def _why(errors: str) -> str:
     """The last error that a process of torchrun's gave; torchrun's own says only that there was one."""
     print(errors, file=sys.stderr)  # into the log
-    lines = [line.strip() for line in errors.splitlines() if re.match(r"(?:\[rank\d+\]:)?\s*[\w.]*[Ee]rror: ", line)]
+    lines = [
+        line for line in map(str.strip, errors.splitlines()) if re.match(r"(\[rank\d+\]: )?[\w.]*[Ee]rror: .", line)
+    ]
     return lines[-1][:300] if lines else "torchrun ended with an error; see the log"

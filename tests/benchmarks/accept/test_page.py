@@ -1,5 +1,7 @@
 """The page says what was accepted, and no more."""
 
+import json
+
 import pytest
 
 from benchmarks.accept.page import page
@@ -48,6 +50,12 @@ def test_the_page_and_the_status_agree(rows, status, text):
 def test_a_page_that_is_not_finished():
     text = page({}, STEPS, [PASSED], finished=False, command="c")
     assert "**Still running.**" in text and "ccepted:" not in text
+
+
+def test_rows_are_json_whatever_was_measured():
+    row = Row("one", {"apart": float("inf"), "other": 1.5, "said": "text"}, "failed", "≤ 1")
+    read = json.loads(json.dumps(row.as_json(), allow_nan=False))
+    assert read["values"] == {"apart": "inf", "other": 1.5, "said": "text"} and read["note"] == "≤ 1"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.accept.throughput.released_way import with_dense_operator
+from benchmarks.accept.throughput.workloads import STAGES
 from benchmarks.nonlocal_prior import DensePrior
 from benchmarks.soak import EXPERIMENTS
 from models import build_generator
@@ -16,7 +17,8 @@ from training.recipes import RECIPES
 from training.runtime import Runtime
 from utils.options import load, validate
 
-ROOT = Path(__file__).parents[3]
+OPTIONS = Path(__file__).parents[3] / "options"
+PAPERS = sorted({file for file, _ in STAGES.values()})
 
 
 class FakeRuntime:
@@ -39,18 +41,18 @@ class FakeRuntime:
 
 
 def cases():
-    """Generator options and a stage: those of the soak, and every stage of the trainings that are made for a GPU."""
+    """Generator options and a stage: the soak's, the trainings for a GPU, the papers' that are measured there."""
     for name, (generator, recipes) in EXPERIMENTS.items():
         for number, recipe in enumerate(recipes):
             values = {"name": "s", "recipe": recipe, "iterations": 10, "optimizer": {"lr": 1e-4}}
             yield pytest.param(generator, validate(values, StageOptions, "test"), id=f"{name}{number}")
-    for path in sorted((ROOT / "options" / "gpu").glob("*.yml")):
+    for path in (*sorted((OPTIONS / "gpu").glob("*.yml")), *(OPTIONS / file for file in PAPERS)):
         options = load(path, TrainOptions)
         for number, stage in enumerate(options.stages):
-            if stage.recipe.type == "adversarial":  # VGG16's weights are not ours to have
+            if getattr(stage.recipe, "perceptual", None) is not None:  # VGG's weights are not ours to have
                 recipe = stage.recipe.model_copy(update={"perceptual": None})
                 stage = stage.model_copy(update={"recipe": recipe})
-            yield pytest.param(options.generator, stage, id=f"gpu/{path.stem}{number}")
+            yield pytest.param(options.generator, stage, id=f"{path.parent.name}/{path.stem}{number}")
 
 
 @pytest.mark.parametrize(("generator_options", "stage"), list(cases()))
