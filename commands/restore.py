@@ -11,8 +11,9 @@ from commands.choose_network import choose_generator, coarse_generator
 from commands.output_checks import check_output
 from commands.photo_files import find_jobs
 from commands.photo_queue import restore_all
-from inference.devices import pick_device, ready
-from inference.restorer import OVERLAP, Restorer
+from inference import build_restorer
+from inference.devices import pick_device
+from inference.restorer import OVERLAP
 from inference.shipped_weights import FOLDER, cards
 from utils.cli import one_line
 from utils.errors import UserError
@@ -60,7 +61,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--strength",
         type=float,
         default=1.0,
-        help="0 to 1: how far from the photo to the network's result (default: 1)",
+        help="0 to 1: how far from the photo to the network's result; for the esrgan weights, from the result of the "
+        "network for PSNR (default: 1)",
     )
     how.add_argument(
         "--no-consistency",
@@ -93,8 +95,8 @@ def main(args: argparse.Namespace) -> int:
     restorer, coarse_restorer = (
         None
         if each is None
-        else Restorer(
-            ready(each, device),
+        else build_restorer(
+            each,
             device,
             precision=args.precision,
             self_ensemble=args.self_ensemble,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inference.devices import pick_device, ready
 from inference.restorer import Restorer
-from inference.shipped_weights import resolve
-from models import options_in_file
+from inference.shipped_weights import faithful_pair, resolve
+from inference.weight_interpolation import interpolate
+from models import GeneratorOptions, options_in_file
 
 
 def load_restorer(weights: str | Path, device: str = "auto", **settings: Any) -> Restorer:
@@ -17,13 +20,32 @@ def load_restorer(weights: str | Path, device: str = "auto", **settings: Any) ->
     Args:
         weights: a name in `checkpoints/`, or a weight file that says which network it is for.
         device: `auto` (CUDA where there is one), `cpu` or `cuda`.
-        settings: as `Restorer` takes them: `precision`, `tile`, `self_ensemble`, `strength`, …
+        settings: as `build_restorer` takes them: `precision`, `tile`, `self_ensemble`, `strength`, …
 
     Raises:
         UserError: no such weights, no such device, or settings that do not go together.
     """
-    chosen = pick_device(device)
-    return Restorer(ready(options_in_file(resolve(Path(weights))), chosen), chosen, **settings)
+    return build_restorer(options_in_file(resolve(Path(weights))), pick_device(device), **settings)
 
 
-__all__ = ["Restorer", "load_restorer"]
+def build_restorer(
+    options: GeneratorOptions, device: torch.device, *, strength: float = 1.0, **settings: Any
+) -> Restorer:
+    """The restorer of a network that `options` describe, on `device`.
+
+    Args:
+        strength: 0 to 1. Bundled weights for perceptual quality are mixed with those for PSNR that they were trained on
+            from (Wang et al., ESRGAN, section 3.4): 0 gives the network for PSNR. Any other network: see `Restorer`.
+        settings: the others of `Restorer`.
+
+    Raises:
+        UserError, models.WeightsError: weights that cannot be used, or settings that do not go together.
+    """
+    pair = faithful_pair(options.weights)
+    if pair is None or not 0 <= strength < 1:
+        return Restorer(ready(options, device), device, strength=strength, **settings)
+    networks = (ready(each, device) for each in (options_in_file(pair), options))
+    return Restorer(interpolate(networks, [1 - strength, strength]), device, **settings)
+
+
+__all__ = ["Restorer", "build_restorer", "load_restorer"]

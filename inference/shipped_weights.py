@@ -17,6 +17,9 @@ COARSE_STEP = 57.0
 DEFAULTS = {2: "cisrnet_x2", 4: "cisrnet_x4", 1: "residual_unet_jpeg"}
 """What restores at a scale where no network is named; where no scale is named either, the first."""
 
+FAITHFUL = {"esrgan_hevc": "residual_unet_hevc", "esrgan_jpeg": "residual_unet_jpeg"}
+"""Of each network for perceptual quality, the one for PSNR that its training began with."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -64,6 +67,13 @@ def resolve(path: Path) -> Path:
     if not named.is_file():
         raise UserError(f"{path.name}: no weights of this name in {FOLDER}; {known()}")
     return named
+
+
+def faithful_pair(weights: Path | None) -> Path | None:
+    """The weights for PSNR that bundled weights for perceptual quality were trained on from; None for any others."""
+    if weights is None or weights.parent != FOLDER or weights.stem not in FAITHFUL:
+        return None
+    return FOLDER / f"{FAITHFUL[weights.stem]}.safetensors"
 
 
 def known() -> str:

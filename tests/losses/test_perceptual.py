@@ -244,6 +244,19 @@ def test_lpips_has_a_gradient_where_all_features_are_zero(tmp_path, packages_lpi
     assert network(hr, hr).abs().max() == 0
 
 
+def test_lpips_follows_autocast_only_where_it_is_told_to(files):
+    sr, hr = pair()
+    exact = build_lpips("alex", files["alexnet"])(sr, hr)
+    with torch.autocast("cpu", torch.bfloat16):
+        held, free = (
+            LpipsLoss(LpipsLossOptions(net="alex", weights=files["alexnet"], autocast=autocast))(sr, hr)
+            for autocast in (False, True)
+        )
+    assert torch.equal(held, exact.mean())
+    assert free.dtype == torch.float32 and free != held
+    assert free.item() == pytest.approx(held.item(), rel=0.02)
+
+
 def test_losses_stay_on_their_device_and_never_wait_for_it(fake_cuda, files):
     for loss in (
         PixelLoss(PixelLossOptions(type="charbonnier", value_range=255)),
