@@ -61,8 +61,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--strength",
         type=float,
         default=1.0,
-        help="0 to 1: how far from the photo to the network's result; for the esrgan weights, from the result of the "
-        "network for PSNR (default: 1)",
+        help="0 to 1: how far from the photo to the network's result; for perceptual_jpeg and "
+        "perceptual_hevc, from the result of the network for PSNR (default: 1)",
     )
     how.add_argument(
         "--no-consistency",

@@ -17,7 +17,7 @@ COARSE_STEP = 57.0
 DEFAULTS = {2: "cisrnet_x2", 4: "cisrnet_x4", 1: "residual_unet_jpeg"}
 """What restores at a scale where no network is named; where no scale is named either, the first."""
 
-FAITHFUL = {"esrgan_hevc": "residual_unet_hevc", "esrgan_jpeg": "residual_unet_jpeg"}
+FAITHFUL = {"perceptual_hevc": "residual_unet_jpeg", "perceptual_jpeg": "residual_unet_jpeg"}
 """Of each network for perceptual quality, the one for PSNR that its training began with."""
 
 

@@ -5,6 +5,7 @@ from losses.backbones import LossWeightsError
 from losses.lpips_network import LpipsLoss, LpipsLossOptions, build_lpips
 from losses.perceptual import PerceptualLoss, PerceptualLossOptions
 from losses.pixel import PixelLoss, PixelLossOptions
+from losses.spectrum import SpectrumLoss, SpectrumLossOptions
 
 __all__ = [
     "AdversarialLossOptions",
@@ -16,5 +17,7 @@ __all__ = [
     "PixelLoss",
     "PixelLossOptions",
     "RelativisticAverageGAN",
+    "SpectrumLoss",
+    "SpectrumLossOptions",
     "build_lpips",
 ]

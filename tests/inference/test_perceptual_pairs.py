@@ -15,7 +15,7 @@ SMALL = {"type": "residual_unet", "scale": 1, "widths": [8], "blocks": [1]}
 def pair(tmp_path, monkeypatch):
     """Random weights under the two bundled names, and their folder."""
     monkeypatch.setattr(shipped_weights, "FOLDER", tmp_path)
-    for seed, name in enumerate(("esrgan_jpeg", "residual_unet_jpeg", "mine")):
+    for seed, name in enumerate(("perceptual_jpeg", "residual_unet_jpeg", "mine")):
         torch.manual_seed(seed)
         network = build_generator(SMALL)
         for parameter in network.parameters():
@@ -31,14 +31,14 @@ def weights_of(name, **settings):
 
 @pytest.mark.parametrize("strength", [0, 0.3, 1])
 def test_strength_is_the_share_of_the_perceptual_weights(pair, strength):
-    faithful, perceptual = weights_of("residual_unet_jpeg"), weights_of("esrgan_jpeg")
-    mixed = weights_of("esrgan_jpeg", strength=strength)
+    faithful, perceptual = weights_of("residual_unet_jpeg"), weights_of("perceptual_jpeg")
+    mixed = weights_of("perceptual_jpeg", strength=strength)
     torch.testing.assert_close(mixed, faithful.lerp(perceptual, strength))
 
 
 def test_strength_0_is_the_network_for_psnr(pair, photos):
     image = np.ascontiguousarray(photos["coffee"][:48, :48])
-    result = load_restorer("esrgan_jpeg", device="cpu", strength=0)(image)
+    result = load_restorer("perceptual_jpeg", device="cpu", strength=0)(image)
     assert np.array_equal(result, load_restorer("residual_unet_jpeg", device="cpu")(image))
     assert not np.array_equal(result, image)
 

@@ -44,7 +44,7 @@ class AdversarialPerceptualLossOptions(PerceptualLossOptions):
 class AdversarialOptions(OutputLossOptions):
     """Losses of `adversarial` and its discriminator; the defaults are SubjectiveQE-ESRGAN's.
 
-    The generator's loss is `perceptual + lpips + pixel + adversarial`, and its `optimizer` is the stage's.
+    The generator's loss is `perceptual + lpips + spectrum + pixel + adversarial`, and its `optimizer` is the stage's.
     """
 
     type: Literal["adversarial"] = "adversarial"

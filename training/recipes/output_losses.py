@@ -6,7 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.datasets import Batch
-from losses import LpipsLoss, LpipsLossOptions, PerceptualLoss, PerceptualLossOptions, PixelLoss, PixelLossOptions
+from losses import (
+    LpipsLoss,
+    LpipsLossOptions,
+    PerceptualLoss,
+    PerceptualLossOptions,
+    PixelLoss,
+    PixelLossOptions,
+    SpectrumLoss,
+    SpectrumLossOptions,
+)
 from training.recipes.base import RecipeOptions
 
 
@@ -19,6 +28,8 @@ class OutputLossOptions(RecipeOptions):
     """Loss between features of a classification network; null leaves it out."""
     lpips: LpipsLossOptions | None = None
     """LPIPS as a loss, by another backbone than the one it is measured by; null leaves it out."""
+    spectrum: SpectrumLossOptions | None = None
+    """Loss between the energies of frequencies in windows, for texture; null leaves it out."""
 
     def check(self) -> None:
         """Raise LossWeightsError if the weights of a loss are missing."""
@@ -26,7 +37,7 @@ class OutputLossOptions(RecipeOptions):
 
 
 class OutputLosses(nn.Module):
-    """`pixel`, `perceptual` and `lpips`, each with its weight."""
+    """`pixel`, `perceptual`, `lpips` and `spectrum`, each with its weight."""
 
     def __init__(self, options: OutputLossOptions):
         super().__init__()
@@ -34,6 +45,7 @@ class OutputLosses(nn.Module):
         self.pixel_is_balanced = options.pixel.balance > 0
         self.perceptual = None if options.perceptual is None else PerceptualLoss(options.perceptual)
         self.lpips = None if options.lpips is None else LpipsLoss(options.lpips)
+        self.spectrum = None if options.spectrum is None else SpectrumLoss(options.spectrum)
 
     def forward(self, sr: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The weighted losses between `sr` and the batch's `hr` (float N×3×h×w in [0, 1]), by name."""
@@ -43,6 +55,8 @@ class OutputLosses(nn.Module):
             terms["perceptual"] = self.perceptual(sr, hr)
         if self.lpips is not None:
             terms["lpips"] = self.lpips(sr, hr)
+        if self.spectrum is not None:
+            terms["spectrum"] = self.spectrum(sr, hr)
         return terms
 
 

@@ -21,7 +21,7 @@ class SupervisedOptions(OutputLossOptions):
 
 
 class Supervised(Recipe):
-    """The generator's output against the HR patch: `pixel + perceptual + lpips`."""
+    """The generator's output against the HR patch: `pixel + perceptual + lpips + spectrum`."""
 
     Options = SupervisedOptions
 
