@@ -4,7 +4,7 @@ import string
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.errors import OptionsError
@@ -150,6 +150,7 @@ def over(old, new):
     return {**old, **{key: over(old[key], value) if key in old else value for key, value in new.items()}}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.dictionaries(KEYS, VALUES, max_size=4))
 def test_any_two_items(first, second):
     text = to_text({"items": [{"name": "a", **first}, {"name": "b", "like": "a", **second}]})
