@@ -6,6 +6,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+# Stubs want the very libraries that they describe: no version is the lowest for all.
+NOT_AT_RUN_TIME = "requirements-dev.txt"
+
+
 def versions(path, sign):
     found = re.findall(rf"^([\w-]+){sign}([\d.]+)$", path.read_text(encoding="utf-8"), re.M)
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and line[0] not in "#-"]
@@ -16,7 +20,8 @@ def versions(path, sign):
 def test_the_lowest_versions_are_those_that_the_requirements_allow():
     allowed = {}
     for path in sorted(ROOT.glob("requirements*.txt")):
-        allowed |= versions(path, ">=")
+        if path.name != NOT_AT_RUN_TIME:
+            allowed |= versions(path, ">=")
     pinned = versions(ROOT / "tests" / "lowest-requirements.txt", "==")
     assert pinned.keys() == allowed.keys()
     for name, lowest in allowed.items():
