@@ -145,6 +145,8 @@ class TrainDataOptions(Section):
                 raise ValueError("repost: it makes the chains itself; give single codecs under compressions")
         if self.grey and self.compress != "on_the_fly":
             raise ValueError("grey: patches are stored compressed already; set compress: on_the_fly")
+        if self.weight is not None and not (self.pairs and self.compressions):
+            raise ValueError("weight: it mixes images that are compressed here with `pairs`; give both")
         if self.compressions and self.hr is None and self.prepared is None:
             raise ValueError("hr: give a folder of HR images, or under `prepared` a store that holds them")
         if not self.compressions and (self.hr is not None or not self.pairs):

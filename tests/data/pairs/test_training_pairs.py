@@ -153,6 +153,7 @@ def test_both_kinds_are_mixed_by_weights(folder, photo_folder):
         ({"hr": "x"}, "at least 1 item"),
         ({"compressions": ["jpeg10"]}, "give a folder of HR images"),
         ({"weight": 0}, "greater than 0"),
+        ({"weight": 1}, "mixes images"),
     ],
 )
 def test_impossible_options_are_refused(tmp_path, values, what):
