@@ -20,6 +20,7 @@ def page(machine: dict[str, str], steps: Sequence[Step], rows: Sequence[Row], *,
             "",
         ]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in machine.items()), ""]
+    lines += [*_summary(steps, rows), ""]
     group = None
     for step in steps:
         own = [row for row in rows if row.step == step.name]
@@ -44,6 +45,17 @@ def _verdict(steps: Sequence[Step], rows: Sequence[Row]) -> list[str]:
     if unrun:
         return [f"**Not finished: the {checks} checks that were made passed.**{unrun}{cases}"]
     return [f"**Accepted: {checks} checks were made and all passed.**{cases}"]
+
+
+def _summary(steps: Sequence[Step], rows: Sequence[Row]) -> list[str]:
+    """Each step in a line: its checks, and how long it took."""
+    lines = ["| step | passed | failed | not run | seconds |", "|---|---:|---:|---:|---:|"]
+    for step in steps:
+        own = [row for row in rows if row.step == step.name]
+        count = [sum(row.verdict == kind for row in own) for kind in ("passed", "failed", "not run")]
+        seconds = f"{max((row.seconds for row in own), default=0):.0f}"
+        lines.append(f"| {step.title} | {' | '.join(str(number or '') for number in count)} | {seconds} |")
+    return lines
 
 
 def _headlines(rows: Sequence[Row]) -> list[str]:

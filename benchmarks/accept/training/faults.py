@@ -19,7 +19,7 @@ from utils.errors import UserError
 
 def faults(context: Context) -> Iterator[Row]:
     """What a user meets when the loss is not finite, or memory is not enough: one line that helps."""
-    spoilt = "stages.0.optimizer={type: sgd, lr: 1e30}"
+    spoilt = "stages.0.optimizer={type: sgd, lr: 1e20}"
     said = _fault(trainer_of(options_of(context, "supervised", "nan", spoilt, "stages.0.clip_grad_norm=null")))
     yield judged("a loss that is not finite", {"said": said[:220]}, "not finite at iteration" in said, "stops, says so")
     options = options_of(

@@ -76,6 +76,7 @@ def test_a_step_that_raises_hangs_or_dies_costs_its_row_and_nothing_else(tmp_pat
     assert "**Not accepted: 3 of 5 checks failed.**" in text
     assert "- Title of _raises: all: RuntimeError: a kernel was wrong" in text
     assert "| one | 1 | ✓ | ≤ 2 |" in text
+    assert "| Title of _fine | 1 |  |  | " in text and "| Title of _dies |  | 1 |  | " in text
 
 
 def test_a_step_for_which_no_time_is_left_says_so(tmp_path):
