@@ -1,8 +1,8 @@
 """The local spectrum as a loss: how much energy each frequency has, whatever its phase.
 
 A network that is trained by distances between pixels or features leaves out texture that it cannot place. This term
-asks for the texture's energy in each window, not for its place. Compare Fuoli et al., Fourier Space Losses for
-Efficient Perceptual Image Super-Resolution, ICCV 2021 (arXiv 2106.00783), who compare amplitudes and phases of the whole patch.
+asks for the texture's energy in each window, not for its place. Fuoli et al. (Fourier Space Losses for Efficient
+Perceptual Image Super-Resolution, ICCV 2021, arXiv 2106.00783) compare amplitudes and phases of the whole patch.
 """
 
 from __future__ import annotations

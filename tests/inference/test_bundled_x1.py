@@ -1,0 +1,39 @@
+"""The default network at scale 1 does no harm, and helps also where a file tells nothing."""
+
+import numpy as np
+import pytest
+
+from data.codecs import compress, encode
+from data.jpeg_files import CompressedFile
+from inference import load_restorer
+from metrics.psnr_ssim import psnr_rgb
+
+
+@pytest.fixture(scope="module")
+def restorer():
+    return load_restorer("residual_unet_jpeg", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photo(photos):
+    return np.ascontiguousarray(photos["astronaut"][40:168, 150:278])
+
+
+@pytest.mark.parametrize(("spec", "least"), [("jpeg10", 0.4), ("jpeg40", 0.4), ("jpeg90", 0.1)])
+def test_gains_on_a_jpeg_file(restorer, photo, spec, least):
+    before = compress(photo, spec)
+    after = restorer(before, file=CompressedFile(encode(photo, spec)))
+    assert psnr_rgb(after, photo) - psnr_rgb(before, photo) > least
+
+
+@pytest.mark.parametrize("spec", ["jpeg10", "jpeg40", "webp5", "webp20", "webp50"])
+def test_gains_where_the_steps_are_unknown(restorer, photo, spec):
+    before = compress(photo, spec)
+    assert psnr_rgb(restorer(before), photo) - psnr_rgb(before, photo) > 0.05
+
+
+def test_leaves_clean_pictures_alone(restorer, photo):
+    page = np.full((96, 96, 3), 255, np.uint8)
+    page[20:24, 10:86] = page[40:80, 30:33] = (20, 20, 120)
+    for clean in (photo, page):
+        assert psnr_rgb(restorer(clean), clean) > 48
