@@ -40,11 +40,16 @@ def _verdict(steps: Sequence[Step], rows: Sequence[Row]) -> list[str]:
     unrun = f" Not run: {', '.join(step.title for step in found.unrun)}." if found.unrun else ""
     cases = f" Cases that were not run: {found.cases_unrun}." if found.cases_unrun else ""
     if found.failed:
-        lines = [f"- {titles[row.step]}: {row.case}: {shown(row.note)}" for row in found.failed]
+        lines = [f"- {titles[row.step]}: {row.case}: {_why(row)}" for row in found.failed]
         return [f"**Not accepted: {len(found.failed)} of {checks} checks failed.**{unrun}{cases}", "", *lines]
     if unrun:
         return [f"**Not finished: the {checks} checks that were made passed.**{unrun}{cases}"]
     return [f"**Accepted: {checks} checks were made and all passed.**{cases}"]
+
+
+def _why(row: Row) -> str:
+    figures = ", ".join(f"{name} {shown(value)}" for name, value in row.values.items())
+    return f"{figures} (wanted: {shown(row.note)})" if figures else shown(row.note)
 
 
 def _summary(steps: Sequence[Step], rows: Sequence[Row]) -> list[str]:

@@ -65,7 +65,9 @@ def small(name, data, root):
     return load(path, TrainOptions, overrides)
 
 
-@pytest.mark.parametrize("name", ["cisrnet_x2", "cisr_psi_x2", "rrdbnet_jpeg", "residual_unet_jpeg", "esrgan_hevc37"])
+@pytest.mark.parametrize(
+    "name", ["cisrnet_x2", "cisrnet_x4", "cisr_psi_x2", "rrdbnet_jpeg", "residual_unet_jpeg", "esrgan_hevc37"]
+)
 def test_a_training_ends_by_the_clock_and_its_weights_restore(name, data, tmp_path):
     options = small(name, data, tmp_path)
     assert run_experiment(options, None) == 0

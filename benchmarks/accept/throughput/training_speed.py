@@ -89,7 +89,8 @@ def training_speed(context: Context) -> Iterator[Row]:
                 "estimated MiB": first[title].estimate,
             })  # fmt: skip
         if unrun:
-            yield Row(name, verdict="not run", note=f"no time was left for {'; '.join(unrun)}")
+            which = "any of them" if len(unrun) == len(made) else "; ".join(unrun)
+            yield Row(name, verdict="not run", note=f"no time was left for {which}")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def test_the_command_writes_rows_and_a_page_and_fails_where_a_golden_file_was_al
     assert sum(row["verdict"] == "passed" for row in rows) >= 6
     text = (output / "accept.md").read_text()
     assert "**Not accepted: 1 of" in text and "✗ FAILED" in text and "## Parity" in text
+    assert "- Metrics: recorded pair 1: PSNR of Y, dB 0.5, SSIM of Y " in text and "(wanted: ≤ 0.0001)" in text
     with pytest.raises(UserError, match=r"accept\.md: is there already; --overwrite"):
         main(arguments)
     assert (output / "accept.md").read_text() == text
