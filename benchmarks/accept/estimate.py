@@ -10,11 +10,14 @@ from benchmarks.accept.throughput.workloads import GFLOPS, ROOT, STAGES, workloa
 from training.options import TrainOptions
 from utils.options import load
 
+UPPER = "an upper bound: scaled from a small network, which uses the device worse than a large one"
+
 
 def schedules(context: Context) -> Iterator[Row]:
     """Iterations × what one took above, in eager float32 and the fastest way; without validation.
 
-    Where the networks above were small ones (on a CPU), their time is multiplied with the ratio of the operations.
+    Where the networks above were small ones (on a CPU), their time is multiplied with the ratio of the operations,
+    which is far too much: small networks spend their time on other things than operations.
     """
     rates: dict[str, dict[str, float]] = {}
     for row in context.earlier:
@@ -39,4 +42,4 @@ def schedules(context: Context) -> Iterator[Row]:
             "hours, eager fp32": hours("eager fp32") if "eager fp32" in rates[title] else None,
             "hours, fastest way": hours(best), "way": best,
             "scaled by": None if context.full else larger,
-        })  # fmt: skip
+        }, note="" if context.full else UPPER)  # fmt: skip

@@ -44,6 +44,8 @@ def _verdict(steps: Sequence[Step], rows: Sequence[Row]) -> list[str]:
         return [f"**Not accepted: {len(found.failed)} of {checks} checks failed.**{unrun}{cases}", "", *lines]
     if unrun:
         return [f"**Not finished: the {checks} checks that were made passed.**{unrun}{cases}"]
+    if not checks:
+        return [f"**Measured; these steps check nothing.**{cases}"]
     return [f"**Accepted: {checks} checks were made and all passed.**{cases}"]
 
 

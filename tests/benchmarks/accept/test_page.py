@@ -40,6 +40,7 @@ NO_TIME = Row("two", {"a": 2}, "not run", "no time", step="first")
             "**Not accepted: 1 of 2 checks failed.**\n\n- Title of second: three: why\\|so",
         ),
         ([PASSED, Row("none", {}, "not applicable", "one GPU", step="second")], True, "**Accepted: 1 checks"),
+        ([Row("speed", step="first"), Row("speed", step="second")], True, "**Measured; these steps check nothing.**"),
     ],
 )
 def test_the_page_and_the_status_agree(rows, status, text):
