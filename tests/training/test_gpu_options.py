@@ -54,10 +54,9 @@ def small(name, data, root):
         "runtime={minutes: 0.05, device: cpu}",
     ]
     for place, stage in enumerate(options.stages):
-        overrides.append(f"stages.{place}.batch_size=2")
-        if stage.recipe.type == "adversarial":  # what it starts from and VGG16's weights are not here
+        overrides += [f"stages.{place}.batch_size=2", f"stages.{place}.init=null"]  # what it starts from is not here
+        if stage.recipe.type == "adversarial":  # neither are VGG16's weights
             overrides += [
-                f"stages.{place}.init=null",
                 f"stages.{place}.recipe.perceptual=null",
                 f"stages.{place}.recipe.discriminator={{num_feat: 4, patch_size: 32}}",
                 f"stages.{place}.validation.rank_by=psnr_y",
@@ -66,7 +65,16 @@ def small(name, data, root):
 
 
 @pytest.mark.parametrize(
-    "name", ["cisrnet_x2", "cisrnet_x4", "cisr_psi_x2", "rrdbnet_jpeg", "residual_unet_jpeg", "esrgan_hevc37"]
+    "name",
+    [
+        "cisrnet_x2",
+        "cisrnet_x4",
+        "cisr_psi_x2",
+        "rrdbnet_jpeg",
+        "residual_unet_jpeg",
+        "esrgan_hevc37",
+        "perceptual_hevc",
+    ],
 )
 def test_a_training_ends_by_the_clock_and_its_weights_restore(name, data, tmp_path):
     options = small(name, data, tmp_path)
