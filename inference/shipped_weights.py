@@ -71,7 +71,7 @@ def resolve(path: Path) -> Path:
 
 def faithful_pair(weights: Path | None) -> Path | None:
     """The weights for PSNR that bundled weights for perceptual quality were trained on from; None for any others."""
-    if weights is None or weights.parent != FOLDER or weights.stem not in FAITHFUL:
+    if weights is None or weights.resolve().parent != FOLDER.resolve() or weights.stem not in FAITHFUL:
         return None
     return FOLDER / f"{FAITHFUL[weights.stem]}.safetensors"
 

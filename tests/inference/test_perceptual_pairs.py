@@ -36,6 +36,12 @@ def test_strength_is_the_share_of_the_perceptual_weights(pair, strength):
     torch.testing.assert_close(mixed, faithful.lerp(perceptual, strength))
 
 
+def test_a_relative_path_names_the_pair_too(pair, monkeypatch):
+    monkeypatch.chdir(pair.parent)
+    by_path = weights_of(f"{pair.name}/perceptual_jpeg.safetensors", strength=0.3)
+    assert torch.equal(by_path, weights_of("perceptual_jpeg", strength=0.3))
+
+
 def test_strength_0_is_the_network_for_psnr(pair, photos):
     image = np.ascontiguousarray(photos["coffee"][:48, :48])
     result = load_restorer("perceptual_jpeg", device="cpu", strength=0)(image)
