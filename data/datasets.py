@@ -125,8 +125,11 @@ def _as_drawn(batch: Batch) -> Batch:
 
 
 @atexit.register
-def _end_workers() -> None:
-    """End loader processes that an error has left: at exit Python tells each once, which is not enough for ours."""
+def end_workers() -> None:
+    """Kill the loader processes that are left: one that hangs, and at exit those that an error has left.
+
+    Python would tell each once to leave, which is not enough for ours.
+    """
     left = [process for process in multiprocessing.active_children() if process.daemon]
     if left:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for a fault

@@ -1,5 +1,6 @@
 """What several tests need: small photographs, a prepared store, a CUDA device without a GPU."""
 
+import signal
 from contextlib import contextmanager
 
 import cv2
@@ -10,6 +11,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode  # private imports of t
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from utils.images import write_png
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heeded_interrupts():
+    """A shell starts jobs in the background with SIGINT ignored, and the programs that tests start inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

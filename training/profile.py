@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,6 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
     torch.manual_seed(options.seed)
     folder = options.folder / "profile"
     trainer = Trainer(options, 0, starting_generator(options), patches(options, 0), RunFolder(folder), runtime)
-    batches = trainer.batches()
 
     def iterate(clock: Clock, times: int) -> None:
         for _ in range(times):
@@ -98,7 +97,7 @@ def profile_training(options: TrainOptions, iterations: int) -> int:
     if runtime.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     clock = Clock(runtime.device)
-    with _laps(trainer, clock):
+    with closing(trainer.batches()) as batches, _laps(trainer, clock):
         iterate(clock, WARM_UP)
         clock.laps = clock.laps[-1:]
         iterate(clock, iterations)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +49,8 @@ def run(main: Callable[[list[str]], int]) -> int:
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
+    finally:  # the last to be registered is the first to run: a late Ctrl-C would print a traceback out of torch's exit
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def one_line(error: BaseException | str) -> str:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -297,10 +296,7 @@ def test_ctrl_c_leaves_whole_files_only_and_the_run_goes_on(tmp_path, photos):
     for n in range(20):
         write_png(source / f"{n:02}.png", photos["coffee"])
     command = [sys.executable, "test.py", "restore", source, "--output", out, "--weights", X2, "--device", "cpu"]
-    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in the background of a shell inherit SIG_IGN
-    started = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeded
-    )
+    started = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(out.glob("*.png")) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,6 +1,8 @@
 """utils.cli: what becomes of arguments and of mistakes, for every command."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +38,16 @@ def test_a_mistake_is_one_line_that_steers_no_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["program"])
     assert run(main) == 2
     assert capsys.readouterr().err == "error: \\x1b]0;owned\\x07.png: no image\n"
+
+
+def test_ctrl_c_while_python_exits_prints_nothing():
+    code = (
+        "import atexit, signal, sys\n"
+        "from utils.cli import run\n"
+        "def main(_):\n"
+        "    atexit.register(signal.raise_signal, signal.SIGINT)  # the key is pressed during exit\n"
+        "    return 130\n"
+        "sys.exit(run(main))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from data.datasets import Batch, PatchDataset, training_loader
+from data.datasets import Batch, PatchDataset, end_workers, training_loader
 from data.sampling import IterationSampler
 from training.options import StageOptions, TrainOptions
 from training.runtime import Runtime
@@ -20,6 +20,7 @@ STALLED_S = 300.0
 """Longest wait for a batch, so that a loader process that hangs does not block a training for ever."""
 _LOOK_S = 0.1  # interval of checks for a stop or a stall while waiting for a batch
 _LEAVE_S = 2.0  # time for the thread to finish
+_NOTICE_S = 20.0  # time for it to notice that its loader processes were killed; torch looks every 5 s
 
 
 _MOST_BY_CLOCK = 1 << 48
@@ -43,7 +44,7 @@ class WaitEnded(Exception):
 
 
 class Batches:
-    """Iterator over the micro-batches of a stage on the device; call `close` at the end.
+    """Iterator over the micro-batches of a stage on the device; call `close()` at the end.
 
     While one batch trains, a thread receives the next from a loader process, converts it to floats and copies it to the
     device.
@@ -76,7 +77,8 @@ class Batches:
         self._thread = threading.Thread(target=_take_over, args=arguments, name="batches", daemon=True)
         self._thread.start()
         self._wanted.put(True)
-        weakref.finalize(self, self._wanted.put, False)
+        self.close = weakref.finalize(self, _end, self._thread, self._wanted)
+        """End the thread and the loader processes; left out, it happens when nobody holds the batches, or at exit."""
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -106,10 +108,17 @@ class Batches:
         self._wanted.put(True)
         return batch
 
-    def close(self) -> None:
-        """End the thread and the loader processes."""
-        self._wanted.put(False)
-        self._thread.join(_LEAVE_S)
+
+def _end(thread: threading.Thread, wanted: queue.SimpleQueue[bool]) -> None:
+    """End the thread and the loader processes.
+
+    At Python's exit the thread must have left: the process aborts where one is still inside torch.
+    """
+    wanted.put(False)
+    thread.join(_LEAVE_S)
+    if thread.is_alive():  # a loader process hangs
+        end_workers()
+        thread.join(_NOTICE_S)
 
 
 def _take_over(

@@ -28,7 +28,10 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """Within `with`, the first SIGTERM or SIGINT is only noted; a second one has its usual effect."""
+    """Within `with`, the first SIGTERM or SIGINT is only noted; a later one has its usual effect.
+
+    After a noted one it stays so until the program has ended.
+    """
 
     def __init__(self, runtime: Runtime):
         self.runtime = runtime
@@ -44,6 +47,8 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.received:  # the program ends; the launcher's second signal must not end it otherwise
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
