@@ -131,20 +131,24 @@ def _contradiction(checkpoint: _Checkpoint, options: _Options) -> str | None:
 
 def _wrong(optimizer: _Optimizer, moved: bool) -> str | None:
     groups = optimizer.param_groups
-    averages = {"momentum_buffer"} if any(group.momentum for group in groups) else set[str]()
-    if any(group.betas for group in groups):
-        averages = {"exp_avg", "exp_avg_sq", "step"}
-    if averages and moved and not optimizer.state:
+    averages = {number: _averages(group) for group in groups for number in group.params}
+    if moved and not optimizer.state and any(averages.values()):
         return "no averages"
-    known = {number for group in groups for number in group.params}
     for number, entry in optimizer.state.items():
-        if number not in known:
+        if number not in averages:
             return f"averages of a parameter {number} that it does not have"
-        if missing := averages - entry.keys():
+        if missing := averages[number] - entry.keys():
             return f"no {min(missing)} of parameter {number}"
-        if "step" in averages and not _counts(entry["step"]):
+        if "step" in averages[number] and not _counts(entry["step"]):
             return f"the step of parameter {number} is no number of steps"
     return None
+
+
+def _averages(group: _Group) -> set[str]:
+    """What the optimiser keeps of each parameter: Adam's averages, a momentum, nothing."""
+    if group.betas:
+        return {"exp_avg", "exp_avg_sq", "step"}
+    return {"momentum_buffer"} if group.momentum else set()
 
 
 def _counts(step: Tensor | float | None) -> bool:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.optim import Optimizer
 
+from training.muon import Muon
 from utils.section import Section
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -22,21 +23,22 @@ MOST = 1e20
 
 
 class OptimizerOptions(Section):
-    """Adam as in all three papers, AdamW or SGD."""
+    """Adam as in all three papers, AdamW, SGD or Muon."""
 
-    type: Literal["adam", "adamw", "sgd"] = "adam"
+    type: Literal["adam", "adamw", "sgd", "muon"] = "adam"
+    """`muon` orthogonalises the steps of kernels; it takes Adam's learning rates, and Adam for biases."""
     lr: float = Field(gt=0, le=MOST)
     """Base learning rate; the schedule multiplies it."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """Decays of Adam's and AdamW's averages of the gradient and of its square, each in [0, 1)."""
+    """Decays of Adam's, AdamW's and, for biases, Muon's averages of the gradient and of its square, each in [0, 1)."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """SGD's momentum."""
     weight_decay: float = Field(default=0.0, ge=0, le=1e38)
-    """L2 penalty (Adam, SGD) or decoupled decay (AdamW)."""
+    """L2 penalty (Adam, SGD) or decoupled decay (AdamW, Muon)."""
 
     @model_validator(mode="after")
     def _within_float32(self) -> OptimizerOptions:
-        if self.type == "adamw" and self.lr * self.weight_decay > 1e38:
+        if self.type in ("adamw", "muon") and self.lr * self.weight_decay > 1e38:
             raise ValueError("lr × weight_decay is beyond float32; lower one of them")
         return self
 
@@ -47,6 +49,8 @@ def build_optimizer(options: OptimizerOptions, parameters: Iterable[nn.Parameter
     lr, decay = options.lr, options.weight_decay
     if options.type == "sgd":
         return torch.optim.SGD(trained, lr, momentum=options.momentum, weight_decay=decay, fused=fused)
+    if options.type == "muon":
+        return Muon(trained, lr, options.betas, decay)
     kind = torch.optim.Adam if options.type == "adam" else torch.optim.AdamW
     return kind(trained, lr, betas=options.betas, weight_decay=decay, fused=fused)
 

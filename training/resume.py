@@ -160,14 +160,13 @@ def load_optimizer(optimizer: Optimizer, saved: dict[str, Any], where: str) -> N
         ValueError: other parameters, or averages of another shape than theirs.
     """
     now, before = optimizer.state_dict()["param_groups"], saved["param_groups"]
-    if len(now) == len(before) and any(("betas" in a) != ("betas" in b) for a, b in zip(now, before)):
+    if ["betas" in group for group in now] != ["betas" in group for group in before]:
         raise CheckpointError(
-            f"{where}: Adam's averages and SGD's momentum cannot stand for each other; set optimizer.type back, "
+            f"{where}: the averages of Adam, SGD and Muon cannot stand for each other; set optimizer.type back, "
             "or choose another `name` and give the weights under `init`"
         )
-    if len(now) == len(before):
-        # The learning rate is a function of the iteration, set before it is used.
-        before = [{**mine, "lr": theirs["lr"], "params": theirs["params"]} for mine, theirs in zip(now, before)]
+    # The learning rate is a function of the iteration, set before it is used.
+    before = [{**mine, "lr": theirs["lr"], "params": theirs["params"]} for mine, theirs in zip(now, before)]
     optimizer.load_state_dict({"state": saved["state"], "param_groups": before})
     for parameter, averages in optimizer.state.items():
         for name, average in averages.items():  # a number is a step

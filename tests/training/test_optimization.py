@@ -18,6 +18,7 @@ from utils.options import OptionsError, validate
         ({"lr": float("inf")}, "lr: expected a finite number, got inf"),
         ({"weight_decay": float("inf")}, "weight_decay: expected a finite number"),
         ({"type": "adamw", "lr": 1e10, "weight_decay": 1e30}, "lr × weight_decay is beyond float32"),
+        ({"type": "muon", "lr": 1e10, "weight_decay": 1e30}, "lr × weight_decay is beyond float32"),
     ],
 )
 def test_rates_that_no_optimiser_takes_are_refused(values, what):
@@ -33,6 +34,7 @@ def test_rates_that_no_optimiser_takes_are_refused(values, what):
         {"type": "adamw", "lr": 1e20, "betas": [1 - 2**-53, 0.0], "weight_decay": 1e18},
         {"type": "sgd", "lr": 1e20, "weight_decay": 1e38, "momentum": 0.999},
         {"type": "adam", "lr": 1e-320, "betas": [0.0, 0.0]},
+        {"type": "muon", "lr": 1e18, "betas": [1 - 2**-53, 0.0], "weight_decay": 1e18},
     ],
 )
 @pytest.mark.parametrize("fused", [False, True])

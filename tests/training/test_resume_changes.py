@@ -105,11 +105,12 @@ def test_a_state_that_does_not_fit_is_refused_before_training(photos, tmp_path, 
         train(options, "auto", "stages.0.iterations=4")
 
 
-def test_an_optimiser_of_another_kind_is_refused(photos, tmp_path):
+@pytest.mark.parametrize("kind", ["sgd", "muon"])
+def test_an_optimiser_of_another_kind_is_refused(photos, tmp_path, kind):
     options = experiment("supervised", tmp_path / "a", photos, 2)
     train(options)
-    more = ["stages.0.iterations=4", "stages.0.optimizer={type: sgd, lr: 1e-6}"]
-    with pytest.raises(CheckpointError, match=r"00000002\.pt: Adam's averages and SGD's momentum"):
+    more = ["stages.0.iterations=4", f"stages.0.optimizer={{type: {kind}, lr: 1e-6}}"]
+    with pytest.raises(CheckpointError, match=r"00000002\.pt: the averages of Adam, SGD and Muon"):
         train(options, "auto", *more)
     train(options, "auto", "stages.0.iterations=3")  # as it advises: the old type
     last = f"stages.0.init={stage(options).last}"
