@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from data.datasets import Batch
 from models import build_generator
+from training.muon import Muon
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.runtime import Runtime
@@ -102,7 +103,7 @@ def stage_memory(options: TrainOptions, position: int, ranks: int = 1) -> StageM
         name: sum(p.numel() * p.element_size() for group in optimizer.param_groups for p in group["params"])
         for name, optimizer in recipe.optimizers.items()
     }
-    averages = {name: 1 if isinstance(o, torch.optim.SGD) else 2 for name, o in recipe.optimizers.items()}
+    averages = {name: 1 if isinstance(o, (torch.optim.SGD, Muon)) else 2 for name, o in recipe.optimizers.items()}
     weights = _size(list({id(storage): storage for storage in (t.untyped_storage() for t in tensors)}.values()))
     ema = 0 if stage.ema is None else sum(t.numel() * t.element_size() for t in generator.state_dict().values())
     with saved_tensors_hooks(runtime.keep, lambda tensor: tensor):

@@ -46,7 +46,8 @@ def test_weights_gradients_and_averages(tmp_path):
     size = 4 * count_parameters(build_generator(given.generator))
     adam = stage_memory(given, 0)
     assert adam.weights >= size == adam.gradients and adam.optimizer == 2 * size
-    assert stage_memory(options(tmp_path, "supervised", "stages.0.optimizer.type=sgd"), 0).optimizer == size
+    for kind in ("sgd", "muon"):
+        assert stage_memory(options(tmp_path, "supervised", f"stages.0.optimizer.type={kind}"), 0).optimizer == size
     # 4 patches of 16×16 and of 32×32, and as many ahead
     assert adam.batches == 2 * 4 * 4 * 3 * (16**2 + 32**2)
 
