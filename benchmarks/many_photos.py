@@ -1,6 +1,6 @@
-"""A training folder of many photographs: seconds to prepare it, to the first iteration, and after one image changed.
+"""A folder of many photographs: seconds to prepare it, to the first iteration, after one image changed, to a table.
 
-    python benchmarks/many_photos.py [--images 20000]
+    python benchmarks/many_photos.py [--images 20000] [--evaluated 5000]
 
 Makes its own images: different 40×40 crops of a photograph of scikit-image's. Every figure is the time of a whole
 command, with the start of Python and the imports of torch, which `--images 2` tells.
@@ -27,6 +27,13 @@ from benchmarks.soak import experiment, write_photos  # noqa: E402
 from utils.images import write_png  # noqa: E402
 
 SIDE = 40
+EVALUATION = """
+name: many
+scale: 1
+models: [{{name: Input, generator: {{type: bicubic, scale: 1}}}}]
+datasets: [{{name: crops, hr: {photos}, compressions: [jpeg40]}}]
+results: {results}
+"""
 
 
 def write_crops(folder: Path, count: int) -> None:
@@ -52,6 +59,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--evaluated", type=int, default=5_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -68,6 +76,12 @@ def main() -> int:
         write_png(folder / "crops" / "000000.png", np.zeros((SIDE, SIDE, 3), np.uint8))
         timed("prepare after one image changed", *prepare)
         timed("prepare --verify", *prepare, "--verify")
+        print(f"{arguments.evaluated:,} images of {SIDE}×{SIDE}")
+        write_crops(folder / "evaluated", arguments.evaluated)
+        evaluation = folder / "many.yml"
+        evaluation.write_text(EVALUATION.format(photos=folder / "evaluated", results=folder / "results"))
+        timed("evaluate", "test.py", "--options", str(evaluation))
+        timed("the same table, all scored before", "test.py", "--options", str(evaluation))
     return 0
 
 
