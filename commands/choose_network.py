@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from evaluation.options import EvaluationOptions, ModelOptions
-from inference.shipped_weights import COARSE, DEFAULTS, Card, cards, known, resolve
+from inference.shipped_weights import DEFAULTS, cards, known, resolve
 from models import AnyGeneratorOptions, GeneratorOptions, options_in_file
 from utils.errors import UserError
 from utils.options import load, validate
@@ -41,24 +41,6 @@ def choose_generator(
     return chosen
 
 
-def coarse_generator(
-    model: str | None, weights: Path | None, options: Path | None, scale: int | None
-) -> GeneratorOptions | None:
-    """The network for coarsely quantised JPEG files beside the default one; None where the arguments name a network.
-
-    Args:
-        model, weights, options, scale: as `choose_generator` takes them.
-    """
-    if scale != 1 or model is not None or weights is not None or options is not None:
-        return None
-    card = _coarse_card()
-    return None if card is None else options_in_file(card.path)
-
-
-def _coarse_card() -> Card | None:
-    return next((card for card in cards() if card.name == COARSE), None)
-
-
 def _by_name(name: str) -> Path:
     path = next((card.path for card in cards() if card.name == name), None)
     if path is None:
@@ -72,10 +54,7 @@ def _by_default(scale: int | None) -> Path:
     default = DEFAULTS.get(next(iter(DEFAULTS)) if scale is None else scale)
     for card in fitting:
         if card.name == default:
-            coarse = f", {COARSE} for JPEG files of quality 50 and below" if scale == 1 and _coarse_card() else ""
-            print(
-                f"the default: {card.name} (×{card.scale}){coarse}; `test.py restore --list` names all", file=sys.stderr
-            )
+            print(f"the default: {card.name} (×{card.scale}); `test.py restore --list` names all", file=sys.stderr)
             return card.path
     if len(fitting) != 1:
         raise UserError(f"give --model NAME, --weights FILE or --options FILE; of names {known()}")

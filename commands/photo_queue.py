@@ -18,7 +18,6 @@ from commands.output_checks import check_target
 from commands.photo_files import Job
 from data.jpeg_files import NO_FILE, CompressedFile
 from inference.restorer import Restorer
-from inference.shipped_weights import COARSE_STEP
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images import as_stored, image_size, upright
@@ -46,14 +45,10 @@ def restore_all(
     quality: int = 95,
     *,
     overwrite: bool = False,
-    coarse: Restorer | None = None,
 ) -> Summary:
     """Restore the photos of `jobs`; one that cannot be read, restored or written does not stop the others.
 
     While one photo is restored, the next one is decoded and the one before encoded, if they are `SMALL`.
-
-    Args:
-        coarse: restores the JPEG files whose mean luma step is `COARSE_STEP` or more; None: `restorer` does.
     """
     summary = Summary()
     todo = []
@@ -98,8 +93,7 @@ def restore_all(
                     photo = opened.result()
                     del opened  # the future would keep the photo
                     file = _what_it_tells(job.source, restorer)
-                    chosen = coarse if coarse is not None and file.steps[0] >= COARSE_STEP else restorer
-                    restored = _restored(photo, file, chosen, bar)
+                    restored = _restored(photo, file, restorer, bar)
                     del photo
                 finish_saving()
                 if restored is not None:

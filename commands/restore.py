@@ -7,7 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from commands.choose_network import choose_generator, coarse_generator
+from commands.choose_network import choose_generator
 from commands.output_checks import check_output
 from commands.photo_files import find_jobs
 from commands.photo_queue import restore_all
@@ -91,28 +91,19 @@ def main(args: argparse.Namespace) -> int:
     found = find_jobs(args.inputs, args.output, suffix)
     device = pick_device(args.device)
     options = choose_generator(args.model, args.weights, args.options, args.scale)
-    coarse = coarse_generator(args.model, args.weights, args.options, args.scale)
-    restorer, coarse_restorer = (
-        None
-        if each is None
-        else build_restorer(
-            each,
-            device,
-            precision=args.precision,
-            self_ensemble=args.self_ensemble,
-            tile=args.tile,
-            overlap=args.overlap,
-            consistency=not args.no_consistency,
-            strength=args.strength,
-        )
-        for each in (options, coarse)
+    restorer = build_restorer(
+        options,
+        device,
+        precision=args.precision,
+        self_ensemble=args.self_ensemble,
+        tile=args.tile,
+        overlap=args.overlap,
+        consistency=not args.no_consistency,
+        strength=args.strength,
     )
-    assert restorer is not None
     check_output(args.output)
     limit = int(args.max_megapixels * 1e6)
-    summary = restore_all(
-        found.jobs, restorer, limit, args.quality or 95, overwrite=args.overwrite, coarse=coarse_restorer
-    )
+    summary = restore_all(found.jobs, restorer, limit, args.quality or 95, overwrite=args.overwrite)
     summary.failed += map(one_line, found.unreadable)
     parts = [f"restored {summary.restored}"]
     if summary.skipped:

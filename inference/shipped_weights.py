@@ -10,10 +10,6 @@ from models.weight_files import about
 from utils.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "checkpoints"
-COARSE = "rrdbnet_jpeg"
-"""Restores coarsely quantised JPEG files at scale 1 where no network is named: it was trained on qualities 10 to 50."""
-COARSE_STEP = 57.0
-"""Mean quantisation step of luma from which a JPEG counts as coarse: quality 50 of the standard tables."""
 DEFAULTS = {2: "cisrnet_x2", 4: "cisrnet_x4", 1: "residual_unet_jpeg"}
 """What restores at a scale where no network is named; where no scale is named either, the first."""
 

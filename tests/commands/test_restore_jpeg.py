@@ -59,31 +59,3 @@ def test_strength_0_gives_the_photo_back(tmp_path, photos, harmful):
 def test_stored_and_upright_undo_each_other(orientation):
     pixels = np.arange(24).reshape(4, 6)
     assert np.array_equal(as_stored(upright(pixels, orientation), orientation), pixels)
-
-
-def test_a_coarse_file_gets_its_own_network(tmp_path, photos, capsys):
-    """By default at scale 1: the header decides, and naming a network switches that off."""
-    photo = Image.fromarray(photos["coffee"][:48, :48])
-    outputs = {}
-    for quality in (30, 90):
-        (tmp_path / str(quality)).mkdir()
-        photo.save(tmp_path / str(quality) / "in.jpg", quality=quality)
-        for name, more in (
-            ("default", []),
-            ("unet", ["--model", "residual_unet_jpeg"]),
-            ("rrdb", ["--model", "rrdbnet_jpeg"]),
-        ):
-            arguments = [
-                tmp_path / str(quality) / "in.jpg",
-                "--output",
-                tmp_path / str(quality) / name,
-                "--scale",
-                1,
-                *more,
-            ]
-            assert main(parse([str(argument) for argument in arguments])) == 0
-            outputs[quality, name] = read_image(tmp_path / str(quality) / name / "in.png")
-    assert np.array_equal(outputs[30, "default"], outputs[30, "rrdb"])
-    assert np.array_equal(outputs[90, "default"], outputs[90, "unet"])
-    assert (outputs[30, "unet"] != outputs[30, "rrdb"]).any()
-    assert "rrdbnet_jpeg for JPEG files of quality 50 and below" in capsys.readouterr().err
