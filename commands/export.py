@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from commands.choose_network import choose_generator
-from inference.restorer import finite
+from inference.forward import finite
 from models import GENERATORS, Generator, build_generator
 from models.weight_files import about, export_weights
 from utils.cli import one_line

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from data.datasets import PatchDataset, Sample
-from data.prepare import prepare_for, read_training_file
+from data.prepare import prepare_for
+from data.prepare.training_file import read_training_file
 from utils.cli import run
 from utils.errors import UserError
 from utils.images import write_png

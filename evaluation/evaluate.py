@@ -1,11 +1,14 @@
-"""Restore and score: every model on every image of every set at every compression."""
+"""Restore and score: every model on every image of every set at every compression.
+
+A score has two forms: the `Record` that is logged, and the `Cell` that is printed.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,7 +24,7 @@ from evaluation.rows import Cost, Row, load_row
 from evaluation.score_log import Record, ScoreLog, stamp
 from evaluation.todo import Task, image_path, place, plan
 from inference.devices import device_name, pick_device
-from metrics.measures import CROPPED_TO, Measurer, smallest_side
+from metrics.measures import CROPPED_TO, MeasureName, Measurer, smallest_side
 from metrics.psnr_ssim import MetricError, Unrounded
 from utils.cli import one_line
 from utils.files import locked
@@ -31,45 +34,31 @@ from utils.visible import visible
 
 
 @dataclass(frozen=True)
-class ImageScore:
-    """One restored image: scores by metric, bits per LR pixel (None: not encoded here), seconds of the network.
-
-    `at`: time of the scores, in seconds since 1970.
-    """
-
-    model: str
-    dataset: str
-    compression: str
-    image: str
-    scores: dict[str, float]
-    bits_per_pixel: float | None
-    seconds: float
-    at: float = 0.0
-
-
-@dataclass(frozen=True)
 class Evaluation:
-    """All scores, the cost of each model (None: its weights are missing), and the metrics without weights.
+    """The results of an evaluation.
 
-    `failed`: the reason of each model that failed; failed models have no scores.
+    Attributes:
+        records: the record of each model for each item, both in the order of the options; models without a record and
+            items without any are left out.
+        kinds: for each metric, its key in `Record.scores` (`Measurer.kinds`); metrics without weights have none.
+        costs: the cost of each model; None if its weights are missing.
+        device: name of the device that restored the images.
+        failed: the reason of each model that failed; failed models have no records.
     """
 
-    scores: list[ImageScore]
+    records: dict[EvaluationItem, dict[str, Record]]
+    kinds: dict[MeasureName, str]
     costs: dict[str, Cost | None]
-    left_out: tuple[str, ...]
     device: str
     failed: dict[str, str] = field(default_factory=dict)
 
+    def scores(self, record: Record) -> dict[str, float]:
+        """The scores of a record by metric."""
+        return {metric: record.scores[kind] for metric, kind in self.kinds.items()}
 
-@dataclass(frozen=True)
-class Restored:
-    """An image that a model restored, now or in an earlier run, before it is saved and scored."""
 
-    task: Task
-    model: str
-    sr: np.ndarray | Unrounded
-    pair: EvaluationPair
-    seconds: float
+Piece = tuple[EvaluationItem, Record, np.ndarray | Unrounded, np.ndarray]
+"""An item, its record so far, the restored image (not yet saved or scored), and the HR image."""
 
 
 def evaluate(options: EvaluationOptions) -> Evaluation | None:
@@ -106,24 +95,14 @@ def evaluate(options: EvaluationOptions) -> Evaluation | None:
         failed = dict(ranks.gather(list(failed.items())))
         if not ranks.is_main:
             return None
-    records = {record.place: record for record in [*known, *made]}
-    scores = [
-        ImageScore(
-            name,
-            item.set_name,
-            item.compression,
-            item.image,
-            {measure: records[place(name, item)].scores[kind] for measure, kind in measurer.kinds.items()},
-            records[place(name, item)].bits_per_pixel,
-            records[place(name, item)].seconds,
-            records[place(name, item)].at,
-        )
-        for item in items
-        for name, row in there.items()
-        if name not in failed and row.takes(item)
-    ]
+    by_place = {record.place: record for record in [*known, *made]}
+    records: dict[EvaluationItem, dict[str, Record]] = {}
+    for item in items:
+        for name, row in there.items():
+            if name not in failed and row.takes(item):
+                records.setdefault(item, {})[name] = by_place[place(name, item)]
     costs = {model.name: there[model.name].cost() if model.name in there else None for model in options.models}
-    return Evaluation(scores, costs, measurer.missing, device_name(device), failed)
+    return Evaluation(records, measurer.kinds, costs, device_name(device), failed)
 
 
 def _rows(options: EvaluationOptions, device: torch.device, *, say: bool) -> tuple[dict[str, Row], dict[str, str]]:
@@ -170,14 +149,16 @@ def _run(
     """Restore and score the tasks; each record is logged at once. Rows that fail are added to `failed`."""
 
     def loaded(task: Task) -> tuple[EvaluationPair, dict[str, np.ndarray]]:
-        pictures = {name: read_image(image_path(options, name, task.item)) for name in task.whole}
+        saved = [name for name, record in task.records.items() if record.png is not None]
+        pictures = {name: read_image(image_path(options, name, task.item)) for name in saved}
         return load(task.item, options.scale), pictures
 
-    def restored(task: Task, found: tuple[EvaluationPair, dict[str, np.ndarray]]) -> Iterator[Restored]:
+    def restored(task: Task, found: tuple[EvaluationPair, dict[str, np.ndarray]]) -> Iterator[Piece]:
         pair, pictures = found
-        for name in task.keys:
+        for name, begun in task.records.items():
+            record = replace(begun, bits_per_pixel=pair.bits_per_pixel)
             if name in pictures:
-                yield Restored(task, name, pictures[name], pair, task.earlier[name].seconds)
+                yield task.item, record, pictures[name], pair.hr
                 continue
             if name in failed:
                 continue
@@ -191,29 +172,19 @@ def _run(
                 assert isinstance(sr, np.ndarray)  # the options refuse grey sets of which unrounded output is scored
                 # Of a grey image only Y counts: what a network for colours adds to it is taken out.
                 sr = to_grey(sr, "bt601_full", task.item.image)
-            yield Restored(task, name, sr, pair, seconds)
+            yield task.item, replace(record, seconds=seconds), sr, pair.hr
 
-    def finish(result: Restored) -> Record:
-        task, name = result.task, result.model
-        path, whole = image_path(options, name, task.item), name in task.whole
-        if options.save_images and not whole:
-            write_png(path, result.sr.rounded() if isinstance(result.sr, Unrounded) else result.sr)
-        earlier = task.earlier.get(name)
-        record = Record(
-            task.keys[name],
-            place(name, task.item),
-            {
-                **(earlier.scores if earlier else {}),
-                **measurer(result.sr, result.pair.hr, grey=task.item.grey is not None),
-            },
-            result.pair.bits_per_pixel,
-            result.seconds,
-            stamp(path) if options.save_images or whole else None,
-        )
-        return log.append(record, replaces=earlier)
+    def finish(piece: Piece) -> Record:
+        item, record, sr, hr = piece
+        if options.save_images and record.png is None:
+            path = options.folder / "images" / record.place
+            write_png(path, sr.rounded() if isinstance(sr, Unrounded) else sr)
+            record = replace(record, png=stamp(path))
+        scores = record.scores | measurer(sr, hr, grey=item.grey is not None)
+        return log.append(replace(record, scores=scores))
 
     records = []
-    total = sum(len(task.keys) for task in tasks)
+    total = sum(len(task.records) for task in tasks)
     with tqdm(total=total, desc=options.name, unit="image", disable=None if ranks.is_main else True) as bar:
         for record in pipelined(tasks, loaded, restored, finish):
             records.append(record)

@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ _FORMAT = 1  # increase it if the scores of an existing key change
 
 @dataclass(frozen=True)
 class Record:
-    """One restored image.
+    """One restored image: begun with its key and place, completed by restoration and metrics, logged, shown in tables.
 
     Attributes:
         key: `key_of` everything that determines the picture.
@@ -37,16 +37,15 @@ class Record:
         bits_per_pixel: of the LR image; None if it was not encoded here.
         seconds: time of the network.
         png: size in bytes and modification time (ns) of the PNG; None if none was written.
-        at: time of the record, in seconds since 1970; later than that of a record with the same key, even if the clock
-            was set back.
+        at: time of the last log entry, in seconds since 1970; 0 before the first.
     """
 
     key: str
     place: str
-    scores: dict[str, float]
-    bits_per_pixel: float | None
-    seconds: float
-    png: tuple[int, int] | None
+    scores: dict[str, float] = field(default_factory=dict)
+    bits_per_pixel: float | None = None
+    seconds: float = 0.0
+    png: tuple[int, int] | None = None
     at: float = 0.0
 
     def has(self, kinds: Iterable[str]) -> bool:
@@ -97,18 +96,17 @@ class ScoreLog:
                     records[record.key] = record
         return records
 
-    def append(self, record: Record, replaces: Record | None = None) -> Record:
-        """Append a line in one write, from any thread. Returns the record with its time.
+    def append(self, record: Record) -> Record:
+        """Append a line in one write, from any thread.
 
-        Args:
-            replaces: the existing record of the same key, if any.
+        Returns:
+            The record with the time of this entry, which is later than `record.at`.
 
         Raises:
             UserError: the disk is full, or the folder cannot be written.
         """
-        # If the clock was set back, the new record would count as the older one, and every run would repeat the image.
-        earliest = math.nextafter(replaces.at, math.inf) if replaces is not None else 0.0
-        record = replace(record, at=max(time.time(), earliest))
+        # If the clock was set back, the new entry would count as the older one, and every run would repeat the image.
+        record = replace(record, at=max(time.time(), math.nextafter(record.at, math.inf)))
         data = asdict(record)
         line = json.dumps({**data, "check": _check(data)}).encode() + b"\n"
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,12 @@ class Task:
     """One image at one compression.
 
     Attributes:
-        keys: the models with work left, each with the key of its record.
-        earlier: their existing records.
-        whole: the models of `earlier` whose picture exists and only needs scores.
+        records: the incomplete record of each model with work left. If its `png` is set, that picture can be scored
+            without being restored again.
     """
 
     item: EvaluationItem
-    keys: dict[str, str] = field(default_factory=dict)
-    earlier: dict[str, Record] = field(default_factory=dict)
-    whole: set[str] = field(default_factory=set)
+    records: dict[str, Record] = field(default_factory=dict)
 
 
 def place(model: str, item: EvaluationItem) -> str:
@@ -59,19 +56,20 @@ def plan(
         for name, row in rows.items():
             if not row.takes(item):
                 continue
-            key, path = key_of(facts(row, item)), image_path(options, name, item)
-            record = records.get(key)
-            whole = record is not None and record.has_picture(path)
-            if record is not None and record.has(measurer.kinds.values()) and (whole or not options.save_images):
-                known.append(record)
+            begun = Record(key_of(facts(row, item)), place(name, item))
+            record = records.get(begun.key)
+            if record is None:
+                task.records[name] = begun
+                changed += begun.place in places
                 continue
-            task.keys[name] = key
-            if record is not None:
-                task.earlier[name] = record
-            if whole and options.scored == "image":  # of what is unrounded the picture does not hold all
-                task.whole.add(name)
-            changed += record is None and place(name, item) in places
-        if task.keys:
+            has_picture = record.has_picture(image_path(options, name, item))
+            if record.has(measurer.kinds.values()) and (has_picture or not options.save_images):
+                known.append(record)
+            elif has_picture and options.scored == "image":
+                task.records[name] = record
+            else:  # also where output is scored before it is rounded, which the picture does not hold
+                task.records[name] = replace(record, png=None)
+        if task.records:
             tasks.append(task)
     if known:
         every = sum(row.takes(item) for item in items for row in rows.values())

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Literal
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,15 +15,14 @@ from torch import Tensor
 
 from data.jpeg_files import NO_FILE, CompressedFile
 from data.jpeg_files.cell import MCU, JpegCell
-from data.jpeg_files.quantisation import Steps
 from inference.complexity import activation_bytes
+from inference.forward import Precision, finite, forward
 from inference.tiles import MULTIPLE, Grid, blend, grid, regrouped, samples
 from models import Generator
 from models.global_average import held_averages
 from utils.errors import UserError
 from utils.memory import available_bytes
 
-Precision = Literal["fp32", "bf16", "fp16"]
 OVERLAP = 48
 """LR pixels that tiles share. Measured on RRDBNet (docs/restoring.md); networks that fold pixels need the most."""
 
@@ -72,41 +71,16 @@ def restore_unrounded(
     """
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        sr = finite(run(generator, batch, file.steps)[0]).float()
+        sr = forward(generator, batch, file.steps)[0]
         if consistency and generator.scale == 1 and (cell := file.cell_of(lr)) is not None:
             sr = _agreeing(sr, cell)
         return sr
-
-
-def run(generator: Generator, lr: Tensor, steps: Steps) -> Tensor:
-    """The generator's output for parts of one image `N×3×h×w`; one that reads quantisation steps is given them."""
-    if not generator.reads_steps:
-        sr: Tensor = generator(lr)
-    else:
-        sr = generator(lr, torch.tensor([steps], device=lr.device).expand(len(lr), -1))
-    return sr
 
 
 def _agreeing(band: Tensor, cell: JpegCell, top: int = 0) -> Tensor:
     """Float 3×h×w in [0, 1], a band of a restored image that begins at row `top` → the nearest in the file's cell."""
     pixels = (band * 255).permute(1, 2, 0).cpu().numpy()
     return torch.from_numpy(cell.project(pixels, top)).permute(2, 0, 1).to(band.device) / 255
-
-
-def finite(sr: Tensor, precision: Precision = "fp32") -> Tensor:
-    """What a network gave, if it is finite: else there is no picture to score or to keep.
-
-    Raises:
-        UserError: NaN or an infinity in it.
-    """
-    if not sr.isfinite().all():
-        other = {
-            "fp32": "it diverged in training, or its weights are damaged: take an earlier checkpoint or other weights",
-            "bf16": "try precision fp32",
-            "fp16": "use precision bf16 or fp32",
-        }[precision]
-        raise UserError(f"the network gave numbers that are not finite in {precision}; {other}")
-    return sr
 
 
 def to_uint8(image: torch.Tensor) -> np.ndarray:
@@ -242,13 +216,16 @@ class Restorer:
         grey = bool((image[..., :1] == image[..., 1:]).all())
         cell = file.cell_of(image) if self.consistency and scale == 1 else None
         restored = np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), image.dtype)
+        network = partial(
+            forward, self.generator, steps=file.steps, precision=self.precision, self_ensemble=self.self_ensemble
+        )
         done = 0
 
         def tile_at(top: int, left: int, height: int, width: int) -> Tensor:
             nonlocal done
             tile = image[top : top + height, left : left + width].astype(np.float32) / np.float32(top_value)
             lr = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None].to(self.device)
-            sr = self._network(lr, file.steps)
+            sr = network(lr)
             if self.strength < 1:
                 size = sr.shape[2:]
                 before = lr if scale == 1 else F.interpolate(lr, size=size, mode="bicubic", align_corners=False)
@@ -262,7 +239,7 @@ class Restorer:
 
         def look_at(sample: np.ndarray) -> None:
             parts = torch.from_numpy(sample.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(top_value))
-            self._network(parts.to(self.device), file.steps)
+            network(parts.to(self.device))
 
         row = 0
         held = self.generator.averages_can_be_held and tiles.count > 1
@@ -278,29 +255,6 @@ class Restorer:
                 restored[row : row + len(rounded)] = rounded
                 row += len(rounded)
         return restored
-
-    def _network(self, lr: Tensor, steps: Steps) -> Tensor:
-        """float32 1×3×h×w in [0, 1] → float32, `scale` times larger."""
-
-        def network(lr: Tensor) -> Tensor:
-            return run(self.generator, lr, steps)
-
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        with torch.autocast(self.device.type, dtype) if dtype else nullcontext():
-            sr = ensemble_of_eight(network, lr) if self.self_ensemble else network(lr).float()
-        return finite(sr, self.precision)
-
-
-def ensemble_of_eight(network: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
-    """Mean of what `network` makes of `lr` (N×3×h×w) in all eight orientations, each turned back; float32."""
-    total: Tensor | None = None
-    for turns in range(4):
-        turned = lr.rot90(turns, (2, 3))
-        for sr in (network(turned).float(), network(turned.flip(3)).float().flip(3)):
-            upright = sr.rot90(-turns, (2, 3))
-            total = upright if total is None else total + upright
-    assert total is not None
-    return total / 8
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

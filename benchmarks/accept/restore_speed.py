@@ -12,7 +12,8 @@ import torch
 from benchmarks.accept.machine import PeakMemory, free_memory, precisions, synchronize
 from benchmarks.accept.results import Row
 from benchmarks.accept.step import Context
-from inference.restorer import Precision, Restorer
+from inference.forward import Precision
+from inference.restorer import Restorer
 from inference.shipped_weights import DEFAULTS, FOLDER, cards
 from models import build_generator, options_in_file
 

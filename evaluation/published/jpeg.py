@@ -1,4 +1,4 @@
-"""Tables of JPEG artefact removal as printed in the papers; `evaluation.published` makes rows of them.
+"""Tables of JPEG artefact removal as printed in the papers.
 
 Protocols, confirmed by encoding the images again (`bash eval.sh options/benchmarks/jpeg.yml`): colour images are
 encoded by OpenCV at its default 4:2:0; for grey LIVE1, MATLAB's Y (16 to 235) is encoded as a grey image; the files of
@@ -6,6 +6,10 @@ Classic5 are grey. PSNR and SSIM are computed without a border; SSIM's window st
 """
 
 from __future__ import annotations
+
+from functools import partial
+
+from evaluation.published.figure import Published
 
 GREY_SOURCE = "grey JPEG, as tabulated for FBCNN (ICCV 2021) and SwinIR (ICCVW 2021)"
 COLOUR_SOURCE = "colour JPEG, as tabulated for FBCNN (ICCV 2021), SwinIR (ICCVW 2021) and JDEC (CVPR 2024)"
@@ -37,3 +41,28 @@ COLOUR = {  # LIVE1: {quality: {method: RGB-PSNR/PSNR-B, or RGB-PSNR alone}}
     90: {"input": "36.86", "DnCNN": "37.29", "QGAC": "37.75", "FBCNN": "38.25", "JDEC": "38.72"},
 }
 # fmt: on
+
+_row = partial(Published, scale=1, decimals=2)
+
+
+def grey() -> list[Published]:
+    """The rows of `GREY`."""
+    rows = []
+    for (dataset, protocol), by_quality in GREY.items():
+        for quality, cells in by_quality.items():
+            task = partial(_row, dataset=dataset, protocol=protocol, compression=f"jpeg{quality}", convention="grey")
+            for method, cell in cells.items():
+                psnr, ssim, psnr_b = map(float, cell.split("/"))
+                rows.append(task(method=method, source=GREY_SOURCE, psnr=psnr, ssim=ssim, psnr_b=psnr_b))
+    return rows
+
+
+def colour() -> list[Published]:
+    """The rows of `COLOUR`."""
+    rows = []
+    for quality, cells in COLOUR.items():
+        task = partial(_row, dataset="LIVE1", compression=f"jpeg{quality}", convention="rgb")
+        for method, cell in cells.items():
+            psnr, *psnr_b = map(float, cell.split("/"))
+            rows.append(task(method=method, source=COLOUR_SOURCE, psnr=psnr, psnr_b=psnr_b[0] if psnr_b else None))
+    return rows

@@ -17,7 +17,7 @@ from evaluation.figures.curves import Against, plot_curves
 from evaluation.figures.style import as_files
 from evaluation.options import EvaluationOptions
 from evaluation.report.previews import make_previews, models_there
-from evaluation.report.sliders import Scores, figures, measures_block, pictures_section, scores_by_image
+from evaluation.report.sliders import bits_per_pixel, figures, measures_block, pictures_section
 from evaluation.tables.averages import compressions_of
 from evaluation.tables.build import Tables, make_tables
 from evaluation.tables.captions import caption
@@ -101,7 +101,7 @@ def _within(limit: int, text: str, otherwise: str) -> str:
 
 
 def _summary(evaluation: Evaluation, options: EvaluationOptions) -> str:
-    images = len({(score.dataset, score.image) for score in evaluation.scores})
+    images = len({(item.set_name, item.image) for item in evaluation.records})
     compressions = {compression for dataset in options.datasets for compression in compressions_of(dataset)}
     counts = [(len(options.models), "model"), (len(options.datasets), "set"), (images, "image")]
     counts.append((len(compressions), "compression"))
@@ -112,7 +112,8 @@ def _summary(evaluation: Evaluation, options: EvaluationOptions) -> str:
 
 def _facts(evaluation: Evaluation, options: EvaluationOptions) -> list[tuple[str, list[str]]]:
     """Names with lines of text, backticks for code; includes the captions of the tables."""
-    days = sorted({datetime.fromtimestamp(score.at, timezone.utc).date().isoformat() for score in evaluation.scores})
+    times = [record.at for by_model in evaluation.records.values() for record in by_model.values()]
+    days = sorted({datetime.fromtimestamp(time, timezone.utc).date().isoformat() for time in times})
     return [
         ("Models", [", ".join(model.name for model in options.models)]),
         ("Sets", [", ".join(dataset.name for dataset in options.datasets)]),
@@ -156,11 +157,11 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
 
 def _lists(evaluation: Evaluation, options: EvaluationOptions) -> str:
     """The scores of single images: a collapsed section for each set, with a table per compression."""
-    models, scores = models_there(evaluation), scores_by_image(evaluation)
+    models = models_there(evaluation)
     headings = ["image", "bpp", *(f"{MEASURES[name].heading} {model}" for name in options.metrics for model in models)]
     parts = []
     for dataset in options.datasets:
-        tables = [_list(dataset, spec, headings, models, scores, options) for spec in compressions_of(dataset)]
+        tables = [_list(dataset, spec, headings, models, evaluation, options) for spec in compressions_of(dataset)]
         if models:
             body = "\n".join(as_html(table) for table in tables)
             parts.append(f"<details>\n<summary>{html.escape(dataset.name)}</summary>\n{body}\n</details>")
@@ -172,14 +173,13 @@ def _list(
     spec: str,
     headings: list[str],
     models: list[str],
-    scores: Scores,
+    evaluation: Evaluation,
     options: EvaluationOptions,
 ) -> Table:
     table = Table(f"{dataset.name}, {dataset.name_of(spec)}", headings, 1, [[]])
-    for (set_name, compression, image), by_model in scores.items():
-        if (set_name, compression) == (dataset.name, spec):
-            bits = next(iter(by_model.values())).bits_per_pixel
-            columns = zip(*(figures(by_model.get(model), options) for model in models))
-            row = [image, "" if bits is None else f"{bits:.3f}", *(text for column in columns for text in column)]
+    for item, by_model in evaluation.records.items():
+        if (item.set_name, item.compression) == (dataset.name, spec):
+            columns = zip(*(figures(by_model.get(model), evaluation, options) for model in models))
+            row = [item.image, bits_per_pixel(by_model), *(text for column in columns for text in column)]
             table.groups[0].append([Cell(text) for text in row])
     return table

@@ -33,21 +33,31 @@ class Preview:
     """The same crop of every picture of one image.
 
     Attributes:
+        items: the image at each compression.
         size: height and width of the HR image.
         box: the crop in HR pixels; a multiple of the scale.
         thumbnail: the HR image as a data URI; empty if the crop covers the image.
         pictures: data URIs without repetition.
-        shown: for each compression, for the input, each model and the HR image: an index into `pictures`, or None if
-            the picture is missing. The input has the size of the LR image.
+        shown: for each item, for the input, each model and the HR image: an index into `pictures`, or None if the
+            picture is missing. The input has the size of the LR image.
     """
 
-    dataset: str
-    image: str
+    items: tuple[EvaluationItem, ...]
     size: tuple[int, int]
     box: Box
     thumbnail: str
     pictures: tuple[str, ...]
     shown: tuple[tuple[int | None, ...], ...]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the set."""
+        return self.items[0].set_name
+
+    @property
+    def image(self) -> str:
+        """Base name of the image."""
+        return self.items[0].image
 
     @property
     def bytes(self) -> int:
@@ -107,7 +117,7 @@ def _preview(items: list[EvaluationItem], models: list[str], options: Evaluation
     shown = tuple(
         tuple(None if uri is None else places.setdefault(uri, len(places)) for uri in uris) for *_, uris in parts
     )
-    return Preview(items[0].set_name, items[0].image, size, box, thumbnail, tuple(places), shown)
+    return Preview(tuple(items), size, box, thumbnail, tuple(places), shown)
 
 
 def _parts(

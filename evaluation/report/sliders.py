@@ -8,9 +8,10 @@ from collections import Counter
 from typing import Any
 
 from data.options import EvaluationSetOptions
-from evaluation.evaluate import Evaluation, ImageScore
+from evaluation.evaluate import Evaluation
 from evaluation.options import EvaluationOptions
 from evaluation.report.previews import QUALITY, SIDE, Preview, models_there
+from evaluation.score_log import Record
 from evaluation.tables.averages import compressions_of
 from metrics.measures import MEASURES
 from utils.visible import visible
@@ -19,20 +20,11 @@ NO_PICTURES = "Restored images were not saved (<code>save_images: false</code>),
 NO_MODEL = "No model has restored anything yet."
 NO_ROOM = "The pictures of one image alone are larger than this page may be; look at them under <code>images/</code>."
 _NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # one clear pixel
-Scores = dict[tuple[str, str, str], dict[str, ImageScore]]  # (set, compression, image) → model → its score
 
 
-def scores_by_image(evaluation: Evaluation) -> Scores:
-    """The score of each model, by set, compression and image."""
-    found: Scores = {}
-    for score in evaluation.scores:
-        found.setdefault((score.dataset, score.compression, score.image), {})[score.model] = score
-    return found
-
-
-def figures(score: ImageScore | None, options: EvaluationOptions) -> list[str]:
+def figures(record: Record | None, evaluation: Evaluation, options: EvaluationOptions) -> list[str]:
     """The scores of one restored image as printed; a dash for a measure that is left out, or without an image."""
-    scores = score.scores if score is not None else {}
+    scores = evaluation.scores(record) if record is not None else {}
     return [f"{scores[name]:.{MEASURES[name].decimals}f}" if name in scores else "–" for name in options.metrics]
 
 
@@ -56,8 +48,7 @@ def pictures_section(previews: list[Preview], evaluation: Evaluation, options: E
         return f'<p class="note">{NO_PICTURES}</p>'
     if not previews:
         return f'<p class="note">{NO_ROOM}</p>'
-    scores = scores_by_image(evaluation)
-    counts = Counter(dataset for dataset, image in {(dataset, image) for dataset, _, image in scores})
+    counts = Counter(dataset for dataset, _ in {(item.set_name, item.image) for item in evaluation.records})
     parts = [
         f'<p class="note">Of each image the {SIDE}×{SIDE} pixels with the strongest edges, one to one; JPEG of quality '
         f"{QUALITY} without chroma subsampling, so the finest differences are lost: the pictures themselves are under "
@@ -69,7 +60,7 @@ def pictures_section(previews: list[Preview], evaluation: Evaluation, options: E
         of = counts[dataset.name]
         if here:
             said = f"All {of} images." if len(here) == of else f"{len(here)} of {of} images, evenly over their names."
-            parts.append(_viewer(dataset, said, here, scores, evaluation, options))
+            parts.append(_viewer(dataset, said, here, evaluation, options))
         else:
             parts.append(f'<h3>{html.escape(dataset.name)}</h3><p class="note">No room for its pictures here.</p>')
     return "\n".join(parts)
@@ -79,18 +70,17 @@ def _viewer(
     dataset: EvaluationSetOptions,
     said: str,
     previews: list[Preview],
-    scores: Scores,
     evaluation: Evaluation,
     options: EvaluationOptions,
 ) -> str:
-    models, compressions = models_there(evaluation), compressions_of(dataset)
+    models = models_there(evaluation)
     first, last = ("LR input", "HR") if options.scale > 1 else ("compressed input", "original")
     pictures = [first, *models, last]
     # Compare with the first row; a single row is compared with its input.
     sides = [_choice("Left", pictures, 1 if len(models) > 1 else 0), _choice("Right", pictures, len(models))]
     zoom = _choice("Pixels", ["1×", "2×", "3×"], 0, ["1", "2", "3"])
-    named = [dataset.name_of(compression) for compression in compressions]
-    each = [_comparison(preview, compressions, models, scores, options) for preview in previews]
+    named = [dataset.name_of(compression) for compression in compressions_of(dataset)]
+    each = [_comparison(preview, models, evaluation, options) for preview in previews]
     return "\n".join(
         [
             f'<div class="set"><h3>{html.escape(dataset.name)}</h3><p class="note">{said}</p>',
@@ -108,13 +98,13 @@ def _choice(label: str, texts: list[str], selected: int, values: list[str] | Non
     return f"<label>{label} <select>{''.join(entries)}</select></label>"
 
 
-def _comparison(
-    preview: Preview, compressions: list[str], models: list[str], scores: Scores, options: EvaluationOptions
-) -> str:
+def _comparison(preview: Preview, models: list[str], evaluation: Evaluation, options: EvaluationOptions) -> str:
     """A slider, its pictures, and a table of scores that the page's script fills."""
     name, box, (height, width) = html.escape(visible(preview.image)), preview.box, preview.size
-    found = [scores[preview.dataset, compression, preview.image] for compression in compressions]
-    printed = [[None, *(figures(by_model.get(model), options) for model in models), None] for by_model in found]
+    found = [evaluation.records.get(item, {}) for item in preview.items]
+    printed = [
+        [None, *(figures(by_model.get(model), evaluation, options) for model in models), None] for by_model in found
+    ]
     for row, places in zip(printed, preview.shown):
         # A model may be the input itself; the HR image has no scores.
         row[0] = next((row[at] for at in range(1, len(models) + 1) if places[at] == places[0]), None)
@@ -123,7 +113,7 @@ def _comparison(
         "pictures": preview.pictures,
         "shown": preview.shown,
         "scores": printed,
-        "bits": [_bits(next(iter(by_model.values()))) for by_model in found],
+        "bits": [f"{bits} bpp" if (bits := bits_per_pixel(by_model)) else "" for by_model in found],
     }
     thumbnail = ""
     if preview.thumbnail:
@@ -151,5 +141,7 @@ def _comparison(
     )
 
 
-def _bits(score: ImageScore) -> str:
-    return "" if score.bits_per_pixel is None else f"{score.bits_per_pixel:.3f} bpp"
+def bits_per_pixel(by_model: dict[str, Record]) -> str:
+    """Bits per LR pixel of an item as printed; empty if it was not encoded here or no model has restored it."""
+    bits = next((record.bits_per_pixel for record in by_model.values()), None)
+    return "" if bits is None else f"{bits:.3f}"

@@ -34,19 +34,20 @@ def rows_of(dataset: EvaluationSetOptions) -> list[str]:
 
 
 def images(evaluation: Evaluation) -> pd.DataFrame:
-    """A row per restored image."""
+    """All records as one frame, a row each: pandas takes means and medians over it and writes it as CSV."""
     import pandas as pd
 
     return pd.DataFrame(
         [
             {
-                **dict(zip(KEYS, (score.model, score.dataset, score.compression))),
-                "image": score.image,
-                **score.scores,
-                "bits_per_pixel": math.nan if score.bits_per_pixel is None else score.bits_per_pixel,
-                "seconds": score.seconds,
+                **dict(zip(KEYS, (model, item.set_name, item.compression))),
+                "image": item.image,
+                **evaluation.scores(record),
+                "bits_per_pixel": math.nan if record.bits_per_pixel is None else record.bits_per_pixel,
+                "seconds": record.seconds,
             }
-            for score in evaluation.scores
+            for item, by_model in evaluation.records.items()
+            for model, record in by_model.items()
         ]
     )
 
@@ -81,7 +82,7 @@ def averages(evaluation: Evaluation, options: EvaluationOptions) -> pd.DataFrame
                 if group is None:
                     continue
                 row = dict(zip(KEYS, (model.name, dataset.name, compression)), images=len(group))
-                names = [name for name in options.metrics if name not in evaluation.left_out]
+                names = [name for name in options.metrics if name in evaluation.kinds]
                 values = group[names].to_numpy(dtype=np.float64)
                 for name, column, low, high in zip(names, values.T, *interval(values)):
                     row |= {name: column.mean(), f"{name}_low": low, f"{name}_high": high}

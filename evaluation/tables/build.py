@@ -119,7 +119,7 @@ def main_tables(average: pd.DataFrame, evaluation: Evaluation, options: Evaluati
                         row.append(Cell(why if name == options.metrics[0] else NOTHING))
                     elif not len(scored):
                         row.append(Cell(NOTHING))
-                    elif name in evaluation.left_out:
+                    elif name not in evaluation.kinds:
                         row.append(Cell(LEFT_OUT))
                     else:
                         row.append(
@@ -152,7 +152,7 @@ def _beside(known: Quoted | None, scored: pd.DataFrame, name: str, caveats: dict
 
 def interval_tables(average: pd.DataFrame, evaluation: Evaluation, options: EvaluationOptions) -> list[Table]:
     """The main tables with the interval of each mean."""
-    names = [name for name in options.metrics if name not in evaluation.left_out]
+    names = [name for name in options.metrics if name in evaluation.kinds]
     tables: list[Table] = []
     for table, place in _skeletons(average, options) if names else ():
         table.headings += [MEASURES[name].heading for name in names]
@@ -219,7 +219,7 @@ def _costs(average: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
     import pandas as pd
 
     seconds: pd.Series[float] | dict[str, float]
-    seconds = images(evaluation).groupby("model")["seconds"].median() if evaluation.scores else {}
+    seconds = images(evaluation).groupby("model")["seconds"].median() if evaluation.records else {}
     rows = [
         (name, cost and cost.parameters, cost and cost.flops, seconds.get(name))
         for name, cost in evaluation.costs.items()

@@ -17,7 +17,8 @@ from PIL import Image, ImageCms
 from commands import choose_network as choose
 from commands.restore import main, parse
 from inference import shipped_weights as weights_by_name
-from inference.restorer import Restorer, ensemble_of_eight, restore
+from inference.forward import ensemble_of_eight
+from inference.restorer import Restorer, restore
 from models import build_generator
 from models.weight_files import export_weights
 from utils.errors import UserError

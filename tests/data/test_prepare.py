@@ -68,7 +68,7 @@ def test_what_is_there_is_not_made_again(prepared, photo_folder, monkeypatch):
     def fail(*_):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(prepare_module, "make", fail)
+    monkeypatch.setattr("data.prepare.workers.make", fail)
     assert prepare(source_images([photo_folder]), prepared, 2, SPECS, jobs=1) == []
 
 

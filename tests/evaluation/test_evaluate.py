@@ -97,7 +97,7 @@ def test_an_error_keeps_what_was_made(data, restored, monkeypatch):
     done = restored[0]
     monkeypatch.setattr(evaluate_module, "write_png", write)
     evaluation = evaluate(options(data))
-    assert len(evaluation.scores) == 12 and restored[0] - done < 12
+    assert len(images(evaluation)) == 12 and restored[0] - done < 12
     straight = figures(evaluate(options(data, name="straight")))
     pd.testing.assert_frame_equal(figures(evaluation), straight)
 
@@ -211,7 +211,7 @@ def test_two_processes_share_the_images_and_write_one_table(data, tmp_path):
     pd.testing.assert_frame_equal(found, figures(evaluate(options(data, name="one"))), atol=1e-5)
     # One process takes over what two have made.
     again = evaluate(options(data, name="two"))
-    assert len(again.scores) == 12 and len(list((tmp_path / "results/two/scores").iterdir())) == 2
+    assert len(images(again)) == 12 and len(list((tmp_path / "results/two/scores").iterdir())) == 2
 
 
 def test_two_evaluations_in_one_folder_are_refused(data):
@@ -229,8 +229,7 @@ def test_without_alexnets_weights_the_rest_of_the_table_is_made(data, restored, 
     evaluation = evaluate(given)
     errors = capsys.readouterr().err
     assert errors.count("LPIPS is left out: weights of alexnet") == 1 and "checkpoints/" in errors
-    assert evaluation.left_out == ("lpips", "lpips_unit_range")
-    assert all(set(score.scores) == {"psnr_y"} for score in evaluation.scores)
+    assert set(evaluation.kinds) == {"psnr_y"}
     with pytest.raises(LossWeightsError):  # asked for by name: no way round
         evaluate(options(data, metrics=["lpips"], lpips_weights=str(tmp_path / "none.pth")))
     # With weights at hand the column is filled.
@@ -242,13 +241,13 @@ def test_without_alexnets_weights_the_rest_of_the_table_is_made(data, restored, 
     full = evaluate(
         options(data, metrics=["psnr_y", "lpips", "lpips_unit_range"], lpips_weights=str(tmp_path / "alexnet.pth"))
     )
-    assert full.left_out == ()
-    item = next(score for score in full.scores if score.image == "chelsea" and score.model == "CISRNet")
+    assert list(full.kinds) == ["psnr_y", "lpips", "lpips_unit_range"]
+    record = next(by_model["CISRNet"] for item, by_model in full.records.items() if item.image == "chelsea")
     sr = read_image(tmp_path / "results/run/images/CISRNet/photos/jpeg10/chelsea.png")
     hr = read_image(Path(data["datasets"][0]["hr"]) / "chelsea.png")[: sr.shape[0], : sr.shape[1]]
     for name, range in (("lpips", "standard"), ("lpips_unit_range", "unit_range")):
         expected = Lpips(range=range, weights=tmp_path / "alexnet.pth")(sr, hr)
-        assert item.scores[name] == pytest.approx(expected, abs=1e-6)
+        assert full.scores(record)[name] == pytest.approx(expected, abs=1e-6)
 
 
 def test_images_too_small_to_score_are_named_before_anything_is_done(data, restored, photos, tmp_path):
@@ -264,6 +263,5 @@ def test_images_too_small_to_score_are_named_before_anything_is_done(data, resto
 def test_where_pictures_of_a_chain_go(data):
     data["datasets"][0]["compressions"] = ["jpeg40>webp30"]
     given = options(data)
-    scores = evaluate(given).scores
-    assert {score.compression for score in scores} == {"jpeg40>webp30"}
+    assert {item.compression for item in evaluate(given).records} == {"jpeg40>webp30"}
     assert len(list((given.folder / "images/Bicubic/photos/jpeg40+webp30").iterdir())) == 3

@@ -6,16 +6,19 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from evaluation.evaluate import Cost, Evaluation, ImageScore, evaluate
+from data.evaluation_sets import EvaluationItem
+from evaluation.evaluate import Cost, Evaluation, evaluate
 from evaluation.options import EvaluationOptions
 from evaluation.report.page import LIMIT, inline_svg, make_page, write_report
 from evaluation.report.previews import SIDE, data_uri, make_previews, spread
 from evaluation.report.sliders import NO_MODEL, NO_PICTURES, NO_ROOM
+from evaluation.score_log import Record
 from evaluation.tables.build import make_tables
 from evaluation.tables.formats import Cell, Table, as_html
 from utils.images import read_image
@@ -160,8 +163,9 @@ def test_sliders_show_the_pictures_and_their_scores(run, photos, page):
     chosen = [e["text"] for e in page.all("option") if "selected" in e]
     assert chosen == ["jpeg10", "Bicubic", "Bicubic again", "1×"]
     printed = {
-        (s.image, s.compression, s.model): [f"{s.scores['psnr_y']:.3f}", f"{s.scores['ssim_y']:.4f}"]
-        for s in evaluation.scores
+        (item.image, item.compression, model): [f"{scores['psnr_y']:.3f}", f"{scores['ssim_y']:.4f}"]
+        for item, by_model in evaluation.records.items()
+        for model, scores in ((model, evaluation.scores(record)) for model, record in by_model.items())
     }
     for data in found:
         photo = photos[data["image"]][: 160 // 2 * 2]
@@ -205,8 +209,8 @@ def test_the_limit_is_kept_by_showing_fewer_pictures(run, text, share, monkeypat
 
 def test_a_page_of_next_to_no_size_points_to_the_files(run):
     evaluation, given = run
-    many = [replace(score, image=f"{score.image} {copy}") for score in evaluation.scores for copy in range(50)]
-    tight = make_page(replace(evaluation, scores=many), given, limit=40_000)
+    many = {replace(i, image=f"{i.image} {copy}"): r for i, r in evaluation.records.items() for copy in range(50)}
+    tight = make_page(replace(evaluation, records=many), given, limit=40_000)
     assert len(tight.encode()) <= 40_000
     assert "their scores are in <code>images.csv</code>" in tight and "The curves are too large" in tight
     assert NO_ROOM in tight and "26." in tight
@@ -222,19 +226,22 @@ def test_pictures_that_are_not_there_are_said(run, photo_folder, tmp_path):
         assert [[place is None for place in row] for row in preview.shown] == [[False, True, True, False]] * 3
     assert not make_previews(evaluation, elsewhere, 1000)
     nobody = options(tmp_path, photo_folder, [LATER])
-    none = make_page(Evaluation([], {"later": None}, (), "CPU"), nobody)
+    none = make_page(Evaluation({}, {}, {"later": None}, "CPU"), nobody)
     assert NO_MODEL in none and "not trained yet" in none and "not yet" in none
+
+
+def scored(image, bits_per_pixel, device):
+    """An evaluation of one image by one model."""
+    record = Record("", "", {"psnr_y": 25.0, "ssim_y": 0.5}, bits_per_pixel, 0.1)
+    items = [EvaluationItem("photos", image, c, Path("photo.png"), None) for c in ("jpeg10", "jpeg40", "webp20")]
+    kinds = {"psnr_y": "psnr_y", "ssim_y": "ssim_y"}
+    return Evaluation({item: {"Bicubic": record} for item in items}, kinds, {"Bicubic": Cost(1, 2)}, device)
 
 
 def test_names_cannot_become_markup(photo_folder, tmp_path):
     image = "</script><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'\""
     given = options(tmp_path, photo_folder, [BICUBIC], save_images=False)
-    scores = [
-        ImageScore("Bicubic", "photos", compression, image, {"psnr_y": 25.0, "ssim_y": 0.5}, 0.5, 0.1)
-        for compression in ("jpeg10", "jpeg40", "webp20")
-    ]
-    evaluation = Evaluation(scores, {"Bicubic": Cost(1, 2)}, (), "<b>GPU</b>")
-    hostile = Page(make_page(evaluation, given))
+    hostile = Page(make_page(scored(image, 0.5, "<b>GPU</b>"), given))
     assert len([e for e in hostile.all("script") if "type" not in e]) == 1 and not hostile.all("b")
     assert [e["text"] for e in hostile.all("th", scope="row")].count(image) == 3
     assert "<b>GPU</b>" in [e["text"] for e in hostile.all("dd")]
@@ -247,15 +254,18 @@ def test_a_slider_of_a_hostile_name(photo_folder, tmp_path, monkeypatch):
 
     image = "</script><script>alert(1)</script>\"'<!--"
     given = options(tmp_path, photo_folder, [BICUBIC])
-    score = ImageScore("Bicubic", "photos", "jpeg10", image, {"psnr_y": 25.0, "ssim_y": 0.5}, None, 0.1)
-    evaluation = Evaluation(
-        [score, *(ImageScore("Bicubic", "photos", c, image, score.scores, None, 0.1) for c in ("jpeg40", "webp20"))],
-        {"Bicubic": Cost(1, 2)}, (), "CPU",
-    )  # fmt: skip
-    preview = Preview("photos", image, (64, 64), Box(0, 0, 32, 32), "data:,", ("data:,a",), ((0, None, 0),) * 3)
+    evaluation = scored(image, None, "CPU")
+    preview = Preview(
+        tuple(evaluation.records), (64, 64), Box(0, 0, 32, 32), "data:,", ("data:,a",), ((0, None, 0),) * 3
+    )
     hostile = Page(sliders.pictures_section([preview], evaluation, given))
     assert len(hostile.all("script")) == 1 and json.loads(hostile.all("script")[0]["text"])["image"] == image
     assert image in hostile.all("input")[0]["aria-label"]
+    # A network per quality, whose file for one of them is missing: nothing has restored the image there.
+    *records, (missing, _) = evaluation.records.items()
+    html = sliders.pictures_section([preview], replace(evaluation, records=dict(records)), given)
+    (data,) = data_of(Page(html))
+    assert missing.compression == "webp20" and data["scores"][2] == [None, ["–", "–"], None] and data["bits"][2] == ""
 
 
 def test_a_table_as_html():

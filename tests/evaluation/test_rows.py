@@ -56,8 +56,9 @@ def test_each_row_says_what_it_can(data, capsys):
     assert "status 1, on grey/" in evaluation.failed["Broken"]
     assert evaluation.costs["Later"] is None and evaluation.costs["Copy"].parameters is None
     counts = {}
-    for score in evaluation.scores:
-        counts[score.model, score.dataset] = counts.get((score.model, score.dataset), 0) + 1
+    for item, by_model in evaluation.records.items():
+        for name in by_model:
+            counts[name, item.set_name] = counts.get((name, item.set_name), 0) + 1
     # The network for quality 10 has no other quality, and none of a chain's.
     assert counts == {("Input", "grey"): 6, ("Copy", "grey"): 6, ("Per quality", "grey"): 3, ("Input", "small"): 3,
                       ("Copy", "small"): 3}  # fmt: skip
@@ -67,8 +68,7 @@ def test_each_row_says_what_it_can(data, capsys):
         for name in ("Input", "Per quality")
     }
     assert places == {"Input": {"jpeg10", "jpeg40", "mean"}, "Per quality": {"jpeg10"}}
-    by_model = {name: [s.scores for s in evaluation.scores if s.model == name] for name in ("Input", "Copy")}
-    assert by_model["Input"] == by_model["Copy"]
+    assert all(records["Input"].scores == records["Copy"].scores for records in evaluation.records.values())
     text = write_tables(evaluation, given)
     assert "Broken failed: false: ended with status 1" in text and "Missing failed: no-such-program" in text
     rows = {line.split("  ")[0].strip(): line for line in text.splitlines()}
@@ -80,19 +80,19 @@ def test_each_row_says_what_it_can(data, capsys):
     # Again: nothing is restored, and the broken program is asked once more.
     again = evaluate(given)
     assert again.failed == evaluation.failed
-    assert [s.scores for s in again.scores] == [s.scores for s in evaluation.scores]
+    assert again.records == evaluation.records
 
 
 def test_grey_sets_are_scored_on_what_they_hold(data, photos):
     given = options(data, models=[INPUT], datasets=data["datasets"][:1])
     evaluation = evaluate(given)
-    for score in evaluation.scores:
-        scores = score.scores
+    for item, by_model in evaluation.records.items():
+        scores = evaluation.scores(by_model["Input"])
         assert scores["psnr_rgb"] == pytest.approx(scores["psnr_y"], abs=1e-9)
         assert scores["ssim_rgb"] == pytest.approx(scores["ssim_y"], abs=1e-9)
         assert scores["psnr_b"] < scores["psnr_rgb"]
-        hr = to_grey(photos[score.image], "bt601_limited", "x")
-        sr = read_image(given.folder / "images" / "Input" / "grey" / score.compression / f"{score.image}.png")
+        hr = to_grey(photos[item.image], "bt601_limited", "x")
+        sr = read_image(given.folder / "images" / "Input" / "grey" / item.compression / f"{item.image}.png")
         assert psnr_rgb(sr, hr) == scores["psnr_rgb"]
         assert ssim_y(sr, hr, 0, "grey") == scores["ssim_y"]
     caption = " ".join(make_tables(evaluation, given).main[0].caption)

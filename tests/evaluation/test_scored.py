@@ -59,7 +59,11 @@ def options(data, **values):
 
 
 def by_place(evaluation):
-    return {(score.model, score.image): score.scores for score in evaluation.scores}
+    return {
+        (model, item.image): evaluation.scores(record)
+        for item, by_model in evaluation.records.items()
+        for model, record in by_model.items()
+    }
 
 
 def kinds(given):

@@ -76,7 +76,8 @@ def test_a_row_of_a_table_and_a_photo_restored(compact, photos, tmp_path):
     sets = [{"name": "photos", "hr": str(tmp_path / "hr"), "compressions": ["jpeg40"]}]
     values = {"name": "run", "results": str(tmp_path), "scale": 2, "device": "cpu", "models": [row], "datasets": sets}
     evaluation = evaluate(validate(values, EvaluationOptions, "test"))
-    assert evaluation.scores[0].scores["psnr_y"] > 0
+    (by_model,) = evaluation.records.values()
+    assert evaluation.scores(by_model["Compact"])["psnr_y"] > 0
     assert evaluation.costs["Compact"].parameters == sum(p.numel() for p in network.parameters())
     assert evaluation.costs["Compact"].flops is None
     # `restore --weights FILE` asks the file alone.

@@ -12,7 +12,7 @@ from benchmarks.accept.parity.difference import FP32, Outputs, in_all_precisions
 from benchmarks.accept.results import Row
 from benchmarks.accept.step import Context
 from data.codecs import compress
-from inference.restorer import run
+from inference.forward import run
 from inference.shipped_weights import cards
 from models import Generator, build_generator, options_in_file
 

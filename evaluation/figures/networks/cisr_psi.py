@@ -134,16 +134,14 @@ def _mean(page: Diagram, names: list[str], x: float, y: float) -> Node:
 def _group(page: Diagram, options: CISRPSIOptions, x: float, y: float) -> None:
     page.frame(x, y - 12, x + 28, y + 14.5, "residual group")
     block = slab("block", "RCAB")
-    nodes = page.row([signal("", 0.5), block, DOTS, block, CONV, SUM, signal("", 0.5)], x + 1, y)
-    page.skip(page.after(nodes[0]), nodes[-2], y + 8)
+    nodes = page.residual_row([block, DOTS, block, CONV, SUM], x + 1, y, skip=8)
     page.bracket(nodes[1], nodes[3], f"{options.blocks} RCAB")
 
 
 def _block(page: Diagram, options: CISRPSIOptions, x: float, y: float) -> None:
     page.frame(x, y - 7.5, x + 36, y + 11, "RCAB: residual channel attention block")
     attention = wide("attention", "channel\nattention", 8.5)
-    nodes = page.row([signal("", 0.5), CONV, RELU, CONV, attention, SUM, signal("", 0.5)], x + 1.5, y)
-    page.skip(page.after(nodes[0]), nodes[-2], y + 7)
+    nodes = page.residual_row([CONV, RELU, CONV, attention, SUM], x + 1.5, y, skip=7)
     squeezed = options.num_feat // options.reduction
     page.text(f"squeezes {options.num_feat} to {squeezed}", nodes[4].x, y - 3.2, size=8)
 

@@ -76,23 +76,20 @@ def _sequential(page: Diagram, x: float, y: float) -> None:
     """SDAB: channel attention, then spatial attention on its output."""
     page.frame(x, y - 7, x + 45.5, y + 11.5, "SDAB: sequential dual attention block")
     channel, spatial = (wide("attention", f"{name}\nattention", 8.5) for name in ("channel", "spatial"))
-    nodes = page.row([signal("", 0.5), CONV, RELU, CONV, channel, spatial, SUM, signal("", 0.5)], x + 1.5, y)
-    page.skip(page.after(nodes[0]), nodes[-2], y + 7.4)
+    page.residual_row([CONV, RELU, CONV, channel, spatial, SUM], x + 1.5, y, skip=7.4)
 
 
 def _group(page: Diagram, x: float, y: float) -> None:
     page.frame(x, y - 7.5, x + 28.2, y + 11, "residual group")
     block = slab("block", "PDAB or SDAB")
-    nodes = page.row([signal("", 0.5), block, DOTS, block, CONV, SUM, signal("", 0.5)], x + 1.5, y - 0.5)
-    page.skip(page.after(nodes[0]), nodes[-2], y + 7)
+    page.residual_row([block, DOTS, block, CONV, SUM], x + 1.5, y - 0.5, skip=7.5)
 
 
 def _channel(page: Diagram, options: CISRNetOptions, x: float, y: float) -> None:
     page.frame(x, y - 7.5, x + 33, y + 11, "channel attention")
     hidden = options.num_feat // options.reduction
     parts = [slab("fixed", "global mean"), _conv1(options.num_feat, hidden), RELU, _conv1(hidden, options.num_feat)]
-    nodes = page.row([signal("", 0.5), *parts, SIGMOID, PRODUCT, signal("", 0.5)], x + 1, y - 0.5, gap=1.6)
-    page.skip(page.after(nodes[0], 1.6), nodes[-2], y + 7)
+    page.residual_row([*parts, SIGMOID, PRODUCT], x + 1, y - 0.5, skip=7.5, gap=1.6)
 
 
 def _conv1(before: int, after: int) -> Part:
@@ -103,5 +100,4 @@ def _spatial(page: Diagram, x: float, y: float) -> None:
     page.frame(x, y - 7.5, x + 31.2, y + 11, "spatial attention")
     pooled = wide("fixed", "max and mean\nof the channels", 10.5)
     conv = slab("conv", "3×3, 2→1")
-    nodes = page.row([signal("", 0.5), pooled, conv, SIGMOID, PRODUCT, signal("", 0.5)], x + 1, y - 0.5, gap=1.6)
-    page.skip(page.after(nodes[0], 1.6), nodes[-2], y + 7)
+    page.residual_row([pooled, conv, SIGMOID, PRODUCT], x + 1, y - 0.5, skip=7.5, gap=1.6)

@@ -203,6 +203,16 @@ class Diagram:
         self.axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, **dashed))
         self.text(title, left + 0.9, top - 1.0, ha="left", va="top", weight="bold")
 
+    def residual_row(self, parts: Sequence[Part], x: float, y: float, *, skip: float, gap: float = GAP) -> list[Node]:
+        """A row between an unnamed input and output, and a skip `skip` above it from the input into the last part.
+
+        Returns:
+            The nodes of the row; input and output are the first and the last.
+        """
+        nodes = self.row([signal("", 0.5), *parts, signal("", 0.5)], x, y, gap)
+        self.skip(self.after(nodes[0], gap), nodes[-2], y + skip)
+        return nodes
+
     def text(
         self, text: str, x: float, y: float, *, size: float = 9, ha: str = "center", va: str = "center", **more
     ) -> None:

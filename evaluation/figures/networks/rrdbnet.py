@@ -43,8 +43,7 @@ def _whole(page: Diagram, y: float) -> None:
 
 def _rrdb(page: Diagram, x: float, y: float) -> None:
     page.frame(x, y - 7.5, x + 33, y + 17, "RRDB: residual in residual dense block")
-    nodes = page.row([signal("", 0.5), DENSE, DENSE, DENSE, SCALED, SUM, signal("", 0.5)], x + 1.5, y)
-    page.skip(page.after(nodes[0]), nodes[-2], y + 8)
+    page.residual_row([DENSE, DENSE, DENSE, SCALED, SUM], x + 1.5, y, skip=8)
 
 
 def _dense(page: Diagram, x: float, y: float) -> None:

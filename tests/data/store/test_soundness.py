@@ -73,7 +73,7 @@ def test_a_touched_or_copied_image_is_read_and_not_made_again(hr, monkeypatch):
     before = contents(store)
     for path in hr.iterdir():
         os.utime(path, (1e9, 1e9))
-    monkeypatch.setattr(prepare_module, "make", None)
+    monkeypatch.setattr("data.prepare.workers.make", None)
     read = []
     monkeypatch.setattr(stamps, "sha256_of", lambda path: read.append(path.name) or files.sha256_of(path))
     make(hr)
@@ -260,7 +260,7 @@ def test_who_waited_for_another_does_not_read_everything_again(hr, monkeypatch):
         monkeypatch.setattr(prepare_module, "locked", inside)
         store = make(hr)
         monkeypatch.setattr(records, "sha256_of", None)
-        monkeypatch.setattr(prepare_module, "make", None)
+        monkeypatch.setattr("data.prepare.workers.make", None)
         with inside(store / ".lock", wait=False):
             yield
 

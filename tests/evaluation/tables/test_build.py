@@ -4,11 +4,14 @@ import csv
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from evaluation.evaluate import Cost, Evaluation, ImageScore
+from data.evaluation_sets import EvaluationItem
+from evaluation.evaluate import Cost, Evaluation
 from evaluation.options import EvaluationOptions
+from evaluation.score_log import Record
 from evaluation.tables.averages import averages
 from evaluation.tables.build import FILES, main_tables, write_tables
 from evaluation.tables.formats import Cell, Table, as_latex, as_markdown, as_text, escaped
@@ -39,15 +42,17 @@ def model(name, **values):
 
 def scored(given, figures, left_out=(), costs=None):
     """An evaluation of two images each; `figures`: model → scores by name, the same at every place."""
-    scores = [
-        ImageScore(name, dataset.name, spec, image, values, 0.75, 0.5)
+    records = {
+        EvaluationItem(dataset.name, image, spec, dataset.hr / image, None): {
+            name: Record("", "", values, 0.75, 0.5) for name, values in figures.items()
+        }
         for dataset in given.datasets
         for spec in dataset.compressions
-        for name, values in figures.items()
         for image in ("a", "b")
-    ]
+    }
+    kinds = {name: name for name in given.metrics if name not in left_out}
     costs = costs or {m.name: Cost(1_234_567, 2_500_000_000) if m.name in figures else None for m in given.models}
-    return Evaluation(scores, costs, left_out, "CPU")
+    return Evaluation(records if figures else {}, kinds, costs, "CPU")
 
 
 def table_of(given, evaluation):
@@ -112,11 +117,11 @@ def test_published_figures_stand_beside_ours_with_the_difference():
 def test_a_set_with_several_compressions_has_their_mean_in_which_an_image_counts_once():
     given = options(compressions=("jpeg10", "jpeg40"))
     figures = {("jpeg10", "a"): 20.0, ("jpeg10", "b"): 24.0, ("jpeg40", "a"): 30.0, ("jpeg40", "b"): 36.0}
-    scores = [
-        ImageScore("Bicubic", "B100", spec, image, {"psnr_y": value, "ssim_y": 0.5}, None, 0.5)
+    records = {
+        EvaluationItem("B100", image, spec, Path(image), None): {"Bicubic": Record("", "", y(value, 0.5), None, 0.5)}
         for (spec, image), value in figures.items()
-    ]
-    evaluation = Evaluation(scores, {"Bicubic": Cost(0, 0)}, (), "CPU")
+    }
+    evaluation = Evaluation(records, {"psnr_y": "psnr_y", "ssim_y": "ssim_y"}, {"Bicubic": Cost(0, 0)}, "CPU")
     (table,) = table_of(given, evaluation)
     assert [group[0][0].text for group in table.groups] == ["jpeg10", "jpeg40", "mean"]
     assert [group[0][3].text for group in table.groups] == ["22.000", "33.000", "27.500"]
@@ -360,7 +365,7 @@ def test_mistakes_in_options(values, said):
 def test_names_of_files_steer_neither_spreadsheets_nor_terminals(name, tmp_path):
     given = options([model("A")], results=str(tmp_path))
     evaluation = scored(given, {"Bicubic": y(25, 0.7), "A": y(-26, 0.6)})
-    evaluation = replace(evaluation, scores=[replace(score, image=name) for score in evaluation.scores])
+    evaluation = replace(evaluation, records={replace(i, image=name): r for i, r in evaluation.records.items()})
     write_tables(evaluation, given)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table/images.csv").read_text())))
     assert {row["image"] for row in rows} == {csv_cell(name)}

@@ -1,46 +1,32 @@
 """HR images to a prepared store: clean and compressed LR images as raw pixels, made once, on all cores.
 
-    python -m data.prepare --options options/cisrnet/x2.yml
-    python -m data.prepare --hr datasets/photos --store datasets/photos.prepared --scale 2 --compressions jpeg10 webp30
-
-What is there already is not made again; a run that was killed goes on where it stopped and ends with the same bytes.
+What is there already is not made again. A run that was killed continues where it stopped and produces the same bytes.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
-import signal
 import sys
-import threading
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable
 from contextlib import suppress
-from multiprocessing import get_context
 from pathlib import Path
 
-from pydantic import BaseModel
 from tqdm import tqdm
 
 from data.codecs import parse
 from data.image_sets import image_sets
 from data.options import TrainDataOptions
 from data.pairs.checks import check_sizes, shifts_in_store, shortened
+from data.prepare.workers import made_by
 from data.store import AS_IS, SourceImage, StoreError, leaf, read_manifest
-from data.store.image_maps import Made, Task, make
-from data.store.lmdb_import import import_lmdb
+from data.store.image_maps import Task
 from data.store.stamps import Stamps
 from data.store.writer import Kind, MapCheck, Preparation, folder_stamps, writing_to
-from utils.cli import one_line, run
+from utils.cli import one_line
 from utils.cores import usable_cores
-from utils.errors import OptionsError, UserError
+from utils.errors import UserError
 from utils.files import locked, size_text
 from utils.images import image_size
-from utils.options import validate
-from utils.options.sources import apply_overrides, read_with_bases
 from utils.visible import visible
 
 
@@ -135,7 +121,7 @@ def _work(tasks: list[Task], work: Preparation, jobs: int, progress: bool) -> li
     bar = tqdm(total=len(tasks), desc="preparing", unit="image", disable=None if progress and tasks else True)
     failures = []
     with bar:
-        for made in _results(tasks, jobs):
+        for made in made_by(tasks, jobs):
             bar.update()
             for kind, record in made.records.items():
                 work.note(kind, made.image.name, record)
@@ -145,69 +131,6 @@ def _work(tasks: list[Task], work: Preparation, jobs: int, progress: bool) -> li
             if made.failure:
                 failures.append(made.failure)
     return sorted(failures)
-
-
-def _results(tasks: list[Task], jobs: int) -> Iterator[Made]:
-    if min(jobs, len(tasks)) <= 1:
-        yield from map(make, tasks)
-        return
-    # spawn: fork would copy the locks of torch's and OpenCV's threads in whatever state they are.
-    with ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), _start_worker, (os.getpid(),)) as pool:
-        try:
-            for future in as_completed([pool.submit(make, task) for task in tasks]):
-                yield future.result()
-        except BrokenProcessPool:
-            raise StoreError(
-                "a preparing process was killed (out of memory?); what it had finished is kept: "
-                "run again, with --jobs 1 if it happens again"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    import cv2
-
-    cv2.setNumThreads(1)
-
-    def leave_with_parent() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)  # the parent was killed: nobody would collect the work
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
-
-
-# ---------------------------------------------------------------------------------------------- command line
-
-
-class _Generator(BaseModel):
-    scale: int
-
-
-class _Data(BaseModel):
-    train: TrainDataOptions
-
-
-class TrainingFile(BaseModel):
-    """The part of a training options file that says what patches are cut from; train.py checks the rest."""
-
-    generator: _Generator
-    data: _Data
-    seed: int = 0
-
-
-def read_training_file(path: Path, overrides: list[str]) -> TrainingFile:
-    """That part of a file, its bases and overrides applied.
-
-    Raises:
-        OptionsError: as `utils.options.load`.
-    """
-    data, origins = read_with_bases(path)
-    apply_overrides(data, origins, overrides)
-    return validate(data, TrainingFile, str(path), origins)
 
 
 def prepare_for(
@@ -255,52 +178,3 @@ def check_store(store: Path, scale: int, specs: Iterable[str], *, verify: bool =
             f"{check.damaged[0]}: missing, cut short or altered ({len(check.damaged)} maps are); get the store from "
             "where it came, or name the HR folder under data.train.hr to make them again"
         )
-
-
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m data.prepare", description=__doc__.split("\n")[0])
-    parser.add_argument("--options", type=Path, help="a training options file; the rest of this line then overrides it")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of the options file")
-    parser.add_argument("--hr", type=Path, nargs="+", help="folders of HR images (without --options)")
-    parser.add_argument("--store", type=Path, help="folder of the store (without --options)")
-    parser.add_argument("--scale", type=int, default=2)
-    parser.add_argument("--compressions", nargs="*", default=[])
-    parser.add_argument("--jobs", type=int, help="processes; default: one per core")
-    parser.add_argument("--verify", action="store_true", help="compare the checksums of all images and maps")
-    parser.add_argument(
-        "--from-lmdb",
-        type=Path,
-        nargs=2,
-        metavar=("GT", "LQ"),
-        help="turn an LMDB pair into --store; --compressions names the one that LQ holds",
-    )
-    arguments = parser.parse_intermixed_args(argv)
-    if arguments.from_lmdb:
-        if not arguments.store or len(arguments.compressions) != 1:
-            raise OptionsError("--from-lmdb needs --store DIR and --compressions with the one that LQ holds")
-        gt, lq = arguments.from_lmdb
-        count = import_lmdb(gt, lq, arguments.store, arguments.compressions[0])
-        print(f"{visible(arguments.store)}: {count} images, ×1, {arguments.compressions[0]}")
-        return 0
-    if arguments.options:
-        wanted = read_training_file(arguments.options, arguments.overrides)
-        options, scale = wanted.data.train, wanted.generator.scale
-    else:
-        if not arguments.hr or not arguments.store:
-            raise OptionsError("give --options FILE, or --hr DIR … and --store DIR")
-        values = {
-            "hr": [str(folder) for folder in arguments.hr],
-            "prepared": str(arguments.store),
-            "compressions": arguments.compressions or ["none"],
-        }
-        options, scale = validate(values, TrainDataOptions, "command line"), arguments.scale
-    prepare_for(options, scale, jobs=arguments.jobs, verify=arguments.verify)
-    checked = ", verified" if arguments.verify else ""
-    for found in image_sets(options):
-        what = AS_IS if found.is_paired else ", ".join(options.compressions)
-        print(f"{visible(found.store)}: {len(found.names)} images, ×{scale}, {what}{checked}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))
