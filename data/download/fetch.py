@@ -148,8 +148,8 @@ def _ask(part: PartFile, origin: dict[str, Any] | None, have: int) -> http.clien
         if error.code == 416:  # the file is not longer than our bytes: they belong to another file
             part.discard()
         elif error.code < 500 and error.code not in _RETRIED_STATUS:
-            reason = str(error.reason)[:LONGEST_REASON]
-            raise DownloadError(f"{part.url}: the server answers {error.code} {reason}") from None
+            said = str(error.reason)[:LONGEST_REASON]
+            raise DownloadError(f"{part.url}: the server answers {error.code} {said}") from None
         raise _BrokenOff(f"HTTP {error.code} {error.reason}") from None
     except (http.client.InvalidURL, ValueError) as error:
         raise DownloadError(f"{part.url}: not a usable address ({error})") from None
