@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import size_text
+from utils.files import size_text, try_writing
 
 
 def check_output(folder: Path) -> None:
@@ -18,10 +17,7 @@ def check_output(folder: Path) -> None:
     except OSError as error:
         raise UserError(f"{folder}: the folder cannot be made ({error.strerror or error})") from None
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp") as file:
-            file.write(bytes(1 << 16))
-            file.flush()
-            os.fsync(file.fileno())
+        try_writing(folder, 1 << 16)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}; give another --output") from None
 

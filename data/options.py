@@ -132,7 +132,7 @@ class TrainDataOptions(Section):
     hide_steps: float = Field(default=0.0, ge=0, le=1)
     """Share of JPEG patches whose quantisation is hidden from a network that reads it, as in a file that was decoded
     and saved as another format."""
-    workers: int | None = Field(default=None, ge=0)
+    workers: int | None = Field(default=None, ge=0, le=1024)
     """Loader processes per rank; 0 loads in the training process; null: one per spare core, 1 to 4."""
 
     @model_validator(mode="after")

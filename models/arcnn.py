@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, Generator, GeneratorOptions
 from models.luma import Luma, restore_luma
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
+
+_Channels = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
 
 
 class ARCNNOptions(GeneratorOptions):
@@ -27,11 +29,7 @@ class ARCNNOptions(GeneratorOptions):
     """1: Y alone is restored, Cb and Cr stay as they are; 3: RGB."""
     luma: Luma = "full"
     """Which Y a network of one channel takes of colour images: `full` (0 to 255) or `limited` (16 to 235)."""
-    num_feat: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (
-        64,
-        32,
-        16,
-    )
+    num_feat: tuple[_Channels, _Channels, _Channels] = (64, 32, 16)
     """Channels behind feature extraction, enhancement and mapping."""
     kernels: tuple[Kernel, Kernel, Kernel, Kernel] = (9, 7, 1, 5)
     """Sides of the kernels, the reconstruction's last."""

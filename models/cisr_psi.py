@@ -6,7 +6,7 @@ the compressed image through the non-local operator (models/nonlocal_prior.py).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ class CISRPSIOptions(GeneratorOptions):
     """Residual channel attention blocks in each group."""
     steps: int = Field(default=3, ge=1, le=100)
     """How often the two modules are applied, one after the other, with the same weights."""
-    window: int | Literal["none"] = RELEASED_WINDOW
+    window: Annotated[int, Field(le=10**6)] | Literal["none"] = RELEASED_WINDOW
     """The non-local operator splits images of `window`² pixels and more (released: 80); `none`: never."""
     mask: MaskKind = "clamped"
     """Negative block-artefact masks: `clamped` at 0, or left alone (`released`: for released weights)."""

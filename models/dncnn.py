@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import relu_stack, zero
 from models.luma import Luma, restore_luma
 
@@ -26,9 +26,9 @@ class DnCNNOptions(GeneratorOptions):
     """1: Y alone is restored, Cb and Cr stay as they are; 3: RGB."""
     luma: Luma = "full"
     """Which Y a network of one channel takes of colour images: `full` (0 to 255) or `limited` (16 to 235)."""
-    num_feat: int = Field(default=64, ge=1)
+    num_feat: int = Field(default=64, ge=1, le=MOST_CHANNELS)
     """Channels of every feature map."""
-    layers: int = Field(default=20, ge=2)
+    layers: int = Field(default=20, ge=2, le=MOST_PARTS)
     """Convolutions, the first and the last among them."""
 
 

@@ -17,10 +17,13 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from models.generator import Generator, GeneratorOptions
+from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import conv3, pad_to_multiple, zero
 
 _FOLD = 2
+
+_Channels = Annotated[int, Field(le=MOST_CHANNELS)]
+_Parts = Annotated[int, Field(le=MOST_PARTS)]
 
 
 class ResidualUNetOptions(GeneratorOptions):
@@ -28,9 +31,9 @@ class ResidualUNetOptions(GeneratorOptions):
 
     type: Literal["residual_unet"] = "residual_unet"
     scale: Literal[1] = 1
-    widths: Annotated[tuple[int, ...], Field(min_length=1, max_length=4)] = (64, 96)
+    widths: Annotated[tuple[_Channels, ...], Field(min_length=1, max_length=4)] = (64, 96)
     """Channels at half resolution, at a quarter, and so on."""
-    blocks: Annotated[tuple[int, ...], Field(min_length=1, max_length=4)] = (2, 4)
+    blocks: Annotated[tuple[_Parts, ...], Field(min_length=1, max_length=4)] = (2, 4)
     """Residual blocks of each width: before and after the coarser widths, and for the coarsest once."""
 
     @model_validator(mode="after")

@@ -114,7 +114,7 @@ Schedule = Annotated[ConstantSchedule | MultiStepSchedule | CosineSchedule, Fiel
 class OptimizationOptions(Section):
     """The options of a stage that recipes read; `StageOptions` adds the recipe and everything else."""
 
-    iterations: int = Field(ge=1)
+    iterations: int = Field(ge=1, le=10**9)
     """Batches that the stage trains on."""
     optimizer: OptimizerOptions
     schedule: Schedule = ConstantSchedule()

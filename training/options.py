@@ -24,7 +24,7 @@ class StageOptions(OptimizationOptions):
     """Folder of the stage below `<root>/<name>/`."""
     recipe: AnyRecipeOptions
     """How the stage trains on a batch."""
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=16, ge=1, le=10**6)
     """Patches per iteration over all processes and micro-batches."""
     accumulate: int = Field(default=1, ge=1)
     """Micro-batches that an iteration is split into, to save memory."""

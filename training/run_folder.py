@@ -94,14 +94,21 @@ class RunFolder:
         return path
 
     def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest intact checkpoint, or None, and a line about each newer one that is damaged."""
+        """The newest intact checkpoint, or None, and a line about each newer one that is damaged or misnamed."""
         damaged: list[str] = []
         for iteration in reversed(self.iterations()):
             try:
-                return read_checkpoint(self.checkpoint(iteration)), damaged
+                return self._read(iteration), damaged
             except CheckpointError as error:
                 damaged.append(str(error))
         return None, damaged
+
+    def _read(self, iteration: int) -> dict[str, Any]:
+        path = self.checkpoint(iteration)
+        state = read_checkpoint(path)
+        if (held := state["iteration"]) != iteration:  # renamed by hand, or put back from a copy
+            raise CheckpointError(f"{path}: holds iteration {held}; name it {self.checkpoint(held).name}, or remove it")
+        return state
 
     def save_best(self, weights: bytes, iteration: int, ranking: list[list[float]], keep: int) -> list[list[float]]:
         """Keep `weights` if they are among the `keep` best.
@@ -126,7 +133,7 @@ class RunFolder:
 
 def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
     """The files that this class named by iteration; it leaves other files in the folder alone."""
-    found = {path: re.fullmatch(r"[0-9]{8,18}", path.stem) for path in folder.glob(f"*{suffix}")}
+    found = {path: re.fullmatch(r"[0-9]{8}|[1-9][0-9]{8,17}", path.stem) for path in folder.glob(f"*{suffix}")}
     return {int(match[0]): path for path, match in found.items() if match is not None}
 
 

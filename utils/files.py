@@ -52,6 +52,23 @@ def write_atomically(path: Path, payload: bytes, *, sync: bool = True) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
+def try_writing(folder: Path, size: int) -> None:
+    """Write `size` bytes to a file in `folder` that is then removed, as is what killed writers have left there.
+
+    Raises:
+        OSError: the disk is full, the folder cannot be written.
+    """
+    remove_temporaries(folder)
+    descriptor, temporary = _new_temporary(folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(bytes(size))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _new_temporary(folder: Path) -> tuple[int, Path]:
     """A file of its own under a name that nobody can have guessed, open and locked for as long as it is."""
     while True:

@@ -35,12 +35,16 @@ WINDOW_S, SLOWEST = 30, 1024  # a try ends if a window brings fewer bytes per se
 MOST = 1 << 34  # bytes of a file, unless the caller says otherwise
 SPARE = 1 << 28  # bytes that must stay free on the disk if the size is unknown
 CHUNK = 1 << 18
+LONGEST_REASON = 200  # characters of a server's own words in a message
 
 _RETRIED_STATUS = (408, 425, 429)  # besides all from 500
 
 
 class _BrokenOff(Exception):
-    """A try that failed for a reason that may pass."""
+    """A try that failed for a reason that may pass; of what a server says, the beginning."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason[:LONGEST_REASON])
 
 
 def fetch(url: str, target: Path, *, copies: int = 1, sha256: str | None = None, most: int = MOST) -> None:
@@ -127,6 +131,8 @@ def _transfer(part: PartFile, copies: int, most: int) -> None:
                     since, fresh = monotonic(), 0
     if total is not None and have != total:
         raise _BrokenOff(f"{have:,} of {total:,} bytes came")
+    if not have:  # headers that break off look like complete ones that do not give the size of the file
+        raise _BrokenOff("an empty answer")
 
 
 def _ask(part: PartFile, origin: dict[str, Any] | None, have: int) -> http.client.HTTPResponse:
@@ -142,7 +148,8 @@ def _ask(part: PartFile, origin: dict[str, Any] | None, have: int) -> http.clien
         if error.code == 416:  # the file is not longer than our bytes: they belong to another file
             part.discard()
         elif error.code < 500 and error.code not in _RETRIED_STATUS:
-            raise DownloadError(f"{part.url}: the server answers {error.code} {error.reason}") from None
+            said = str(error.reason)[:LONGEST_REASON]
+            raise DownloadError(f"{part.url}: the server answers {error.code} {said}") from None
         raise _BrokenOff(f"HTTP {error.code} {error.reason}") from None
     except (http.client.InvalidURL, ValueError) as error:
         raise DownloadError(f"{part.url}: not a usable address ({error})") from None

@@ -325,7 +325,7 @@ def test_what_stands_behind_two_dashes_is_photos(tmp_path, photos, monkeypatch):
     assert parse(["a.png", "--output", "out", "b.png"]).inputs == ["a.png", "b.png"]
 
 
-@pytest.mark.parametrize("refusing", ["tempfile.NamedTemporaryFile", "os.fsync"])
+@pytest.mark.parametrize("refusing", ["utils.files._new_temporary", "os.fsync"])
 def test_an_output_that_cannot_be_written_is_known_before_any_work(tree, tmp_path, monkeypatch, refusing):
     def refuse(*_, **__):
         raise OSError(28, "No space left on device")

@@ -203,7 +203,7 @@ def test_variables_of_another_kind_are_refused(tmp_path):
         load_weights(small("arcnn"), path)
 
 
-@pytest.mark.parametrize("wrong", [{"scale": 2}, {"channels": 2}, {"luma": "y"}, {"num_feat": 0}])
+@pytest.mark.parametrize("wrong", [{"scale": 2}, {"channels": 2}, {"luma": "y"}, {"num_feat": 0}, {"num_feat": 10**12}])
 @pytest.mark.parametrize("type_", SMALL)
 def test_impossible_options_are_refused(type_, wrong):
     with pytest.raises(ValidationError):

@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.soak import experiment
+from training.loop.batches import samples_of
 from training.optimization import OptimizerOptions, build_optimizer
-from utils.options import OptionsError, validate
+from training.options import TrainOptions
+from utils.options import OptionsError, load, validate
 
 
 @pytest.mark.parametrize(
@@ -44,3 +47,16 @@ def test_the_largest_rates_are_no_error_of_torch(values, fused):
     for _ in range(2):
         weight.grad = torch.ones(3)
         optimizer.step()
+
+
+@pytest.mark.parametrize("key", ["stages.0.iterations", "stages.0.batch_size", "data.train.workers"])
+def test_numbers_beyond_any_machine_are_refused(tmp_path, key):
+    options = experiment("supervised", tmp_path / "a", tmp_path, 10)
+    with pytest.raises(OptionsError, match=f"{key}: expected less than or equal to"):
+        load(options, TrainOptions, [f"{key}=99999999999"])
+
+
+def test_the_samples_of_the_longest_stages_can_be_counted(tmp_path):
+    largest = [f"stages.{stage}.{key}" for stage in (0, 1) for key in ("iterations=1000000000", "batch_size=1000000")]
+    options = load(experiment("coarse_to_fine", tmp_path / "a", tmp_path, 10), TrainOptions, largest)
+    assert len(samples_of(options, 1, by_clock=False)) == 10**15

@@ -76,6 +76,19 @@ def test_a_damaged_newest_gives_way_to_the_one_before(folder, damage):
     assert len(damaged) == 1 and "00000002.pt" in damaged[0]
 
 
+def test_a_checkpoint_under_the_name_of_another_iteration_is_not_the_newest(folder):
+    for iteration in (1, 2):
+        folder.save(state(iteration), keep=3, keep_every=None)
+    folder.checkpoint(1).rename(folder.checkpoint(9))
+    newest, damaged = folder.newest()
+    assert newest["iteration"] == 2
+    assert damaged == [f"{folder.checkpoint(9)}: holds iteration 1; name it 00000001.pt, or remove it"]
+    folder.checkpoint(2).unlink()
+    assert folder.newest() == (None, damaged)
+    folder.checkpoint(9).rename(folder.checkpoints / "00000001.pt")  # as the line says
+    assert folder.newest()[0]["iteration"] == 1
+
+
 @pytest.mark.parametrize(("part", "value"), [
     ("stage", ["s"]), ("iteration", "2"), ("iteration", -5), ("iteration", float("nan")), ("iteration", None),
     ("networks", [1]), ("networks", {"generator": {"w": 1}}), ("networks", {"generator": {1: torch.zeros(1)}}),
@@ -207,7 +220,7 @@ def test_leftovers_of_killed_writers_are_removed(folder):
 
 
 def test_files_of_other_names_are_left_alone(folder):
-    own = [folder.checkpoints / name for name in ("2².pt", "٣.pt", "copy.pt", "5.pt")]
+    own = [folder.checkpoints / name for name in ("2².pt", "٣.pt", "copy.pt", "5.pt", "000000001.pt")]
     own += [folder.folder / "best" / name for name in ("mine.safetensors", "00000002 (copy).safetensors")]
     for path in own:
         path.write_bytes(b"own")

@@ -10,7 +10,7 @@ import pytest
 
 from utils import files
 from utils.errors import UserError
-from utils.files import locked, remove_temporaries, size_text, write_atomically
+from utils.files import locked, remove_temporaries, size_text, try_writing, write_atomically
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,3 +76,14 @@ def test_what_a_killed_writer_has_left_goes_with_the_next_write_and_a_living_one
     writers[1].communicate()
     remove_temporaries(tmp_path)
     assert {entry.name for entry in tmp_path.iterdir()} == {"a", ".mine.tmp"}
+
+
+def test_a_trial_that_was_killed_goes_with_the_next(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from utils import files\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL); files.try_writing(Path(sys.argv[1]), 1000)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT)
+    assert [entry.stat().st_size for entry in tmp_path.iterdir()] == [1000]
+    try_writing(tmp_path, 10)
+    assert list(tmp_path.iterdir()) == []

@@ -246,6 +246,7 @@ def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     if alpha.min() == top:
         return colour
     wide = np.uint16 if top == 255 else np.uint32  # top² + top / 2 fits
+    alpha = alpha.astype(wide)  # before it is multiplied: a scalar of NumPy 1 would not widen it
     blended = colour.astype(wide) * alpha + wide(top) * (top - alpha)
     result: np.ndarray = ((blended + wide(top // 2)) // wide(top)).astype(colour.dtype)
     return result

@@ -145,8 +145,9 @@ def _fits(icc: bytes, *, grey: bool) -> bool:
 
 def _lasting_exif(image: Image.Image, file: BinaryIO, notes: list[str]) -> bytes | None:
     block = image.info.get("exif")
-    if image.format == "AVIF":  # in `info` it is written anew, without its letters, where the box of a turn differs
-        assert isinstance(image, AvifImageFile)
+    # In `info` it is written anew, without its letters, where the box of a turn differs. (Another class: a library has
+    # put a reader of its own in the place of Pillow's, as old versions of pillow-heif do.)
+    if isinstance(image, AvifImageFile):
         block = image._decoder.get_info()[4]
     if image.format == "TIFF":
         source = file

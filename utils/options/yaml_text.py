@@ -15,7 +15,8 @@ from utils.errors import OptionsError
 
 MAX_NODES = 100_000  # of one text, aliases expanded: far above any real file, far below a "billion laughs"
 MAX_BYTES = 1 << 20
-MAX_DIGITS = 1000  # of a whole number; Python takes seconds, or refuses, beyond some thousands
+MAX_DIGITS = 1000  # of a whole number before it is read; Python takes seconds, or refuses, beyond some thousands
+MAX_WHOLE = 2**63 - 1  # what lengths, seeds and floats are computed with
 
 KeyPath = tuple[str | int, ...]
 Origins = dict[KeyPath, str]  # path of keys -> "file:line"
@@ -173,9 +174,9 @@ def _converted(kind: str, text: str, here: str) -> Any:
         return text.lower() == "true"
     if kind == "float":
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-    if len(text) > MAX_DIGITS:
-        raise OptionsError(f"{here}: a number of more than {MAX_DIGITS} digits")
-    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    if len(text) > MAX_DIGITS or abs(number := int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))) > MAX_WHOLE:
+        raise OptionsError(f"{here}: a whole number of more than 64 bits; put it in quotes if it is text")
+    return number
 
 
 def checked(text: str, here: str) -> str:

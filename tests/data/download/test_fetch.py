@@ -42,6 +42,8 @@ class Served:
     reset: bool = False  # after a cut, resets the connection instead of closing it
     pause: float = 0  # seconds between one byte of a body, or of the headers, and the next
     slow_headers: bool = False
+    status_line: bool = True  # comes at once before slow headers
+    raw: bytes = b""  # all that is sent
     requests: list = field(default_factory=list)
 
 
@@ -50,7 +52,12 @@ class Handler(BaseHTTPRequestHandler):
         served = self.server.served
         served.requests.append(dict(self.headers))
         if served.slow_headers:
-            self._dribble(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000, served.pause)
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n" * served.status_line)
+            self._dribble(b"X: 1\r\n" * 200, served.pause)
+            return
+        if served.raw:
+            self.wfile.write(served.raw)
+            self.close_connection = True
             return
         if served.location or served.statuses:
             self.send_response(302 if served.location else served.statuses.pop(0))
@@ -394,14 +401,34 @@ def test_a_body_that_dribbles_is_given_up(web, tmp_path, monkeypatch):
     assert 0 < len(part) < 1000 and BODY.startswith(part)
 
 
-def test_headers_that_dribble_are_given_up(web, tmp_path, monkeypatch):
+@pytest.mark.parametrize("status_line", [True, False])
+def test_headers_that_dribble_are_given_up(web, tmp_path, monkeypatch, status_line):
     monkeypatch.setattr(connection, "HEADERS_S", 0.3)
     monkeypatch.setattr(module, "TRIES", 2)
-    web.slow_headers, web.pause = True, 0.05
+    web.slow_headers, web.status_line, web.pause = True, status_line, 0.05
     started = time.monotonic()
     with pytest.raises(DownloadError, match="broken off 2 times in a row"):
         fetch(web.url, tmp_path / "file.zip")
-    assert time.monotonic() - started < 20  # sent in full they would take 50 s, twice
+    assert time.monotonic() - started < 20  # sent in full they would take 60 s, twice
+    assert not (tmp_path / "file.zip").exists()
+
+
+@pytest.mark.parametrize("sent", ["", 'ETag: "one"\r\n', "Content-Length: 5", "Content-Length: 0\r\n\r\n"])
+def test_an_answer_that_ends_with_its_headers_is_no_file(web, tmp_path, monkeypatch, sent):
+    monkeypatch.setattr(module, "TRIES", 2)
+    web.raw = b"HTTP/1.1 200 OK\r\n" + sent.encode()
+    with pytest.raises(DownloadError, match="broken off 2 times in a row"):
+        fetch(web.url, tmp_path / "file.zip")
+    assert len(web.requests) == 2 and not (tmp_path / "file.zip").exists()
+
+
+@pytest.mark.parametrize("status", ["", "HTTP/1.1 404 ", "HTTP/1.1 500 "])
+def test_of_what_a_server_says_the_beginning_is_shown(web, tmp_path, monkeypatch, capsys, status):
+    monkeypatch.setattr(module, "TRIES", 2)
+    web.raw = status.encode() + b"x" * 60_000 + b"\r\n\r\n"
+    with pytest.raises(DownloadError, match="xxx") as caught:
+        fetch(web.url, tmp_path / "file.zip")
+    assert len(str(caught.value)) < 500 and len(capsys.readouterr().err) < 500
 
 
 @pytest.mark.parametrize("noted", [True, False])

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image, ImageCms, ImageOps
+from PIL import AvifImagePlugin, Image, ImageCms, ImageOps
 
 from utils.images import ImageError, read_image
 from utils.images.photo_writer import LONGEST_SIDE, write_photo
@@ -270,6 +270,19 @@ def test_an_author_of_any_letters_is_kept_in_exif_and_xmp(file, tmp_path, suffix
     assert again.exif == photo.exif and again.xmp == photo.xmp
     assert again.pixels.shape == (96, 64, 3)  # not turned once more
     assert (tmp_path / f"out{out}").read_bytes().count(AUTHOR.encode()) == 2
+
+
+def test_an_avif_that_another_library_reads_keeps_its_author(file, monkeypatch):
+    """Old versions of pillow-heif put a reader of their own in the place of Pillow's."""
+
+    class OfAnotherLibrary(AvifImagePlugin.AvifImageFile):
+        pass
+
+    exif = Image.Exif()
+    exif[315] = "Zoe"
+    path = file(PHOTO, "avif", exif=exif)
+    monkeypatch.setattr("utils.images.photos.AvifImageFile", OfAnotherLibrary)
+    assert b"Zoe" in read_photo(path).exif
 
 
 def test_xmp_that_has_no_room_is_left_out_with_a_note(tmp_path):

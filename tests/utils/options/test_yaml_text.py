@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from utils.errors import OptionsError
 from utils.options import differences
-from utils.options.yaml_text import parse, parse_value, to_text
+from utils.options.yaml_text import MAX_WHOLE, parse, parse_value, to_text
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,10 @@ BOMB = "[" + ", ".join(
         ("? &a [*a]\n: 1\n", "keys are plain text"),
         ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("a: " + "x" * (1 << 20), "more than 1 MiB"),
-        ("a: " + "9" * 5000, "x:1: a: a number of more than 1000 digits"),
+        ("a: " + "9" * 5000, "x:1: a: a whole number of more than 64 bits"),
+        (f"a: {2**63}", "x:1: a: a whole number of more than 64 bits; put it in quotes"),
+        (f"a: -0{2**63}", "more than 64 bits"),
+        ("a: 0xfffffffffffffffff", "more than 64 bits"),
         ("a: !!binary aGk=", "x:1: a: the tag !!binary is not for this value"),
         ("a: !!timestamp 2001-01-01", "the tag !!timestamp"),
         ("a: !!set {b, c}", "the tag !!set"),
@@ -114,7 +117,7 @@ def test_values_that_are_quoted_in_part_are_refused(typed):
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.text(string.ascii_letters, min_size=1), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    st.none() | st.booleans() | st.integers(-MAX_WHOLE, MAX_WHOLE) | st.floats(allow_nan=False)
     | st.text(max_size=9)
     | st.sampled_from(["010", "0o7", "1e5", "no", "~", "2001-01-01", "1:30", "1_0", "=", " a #b"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abn"), inner, max_size=2),
