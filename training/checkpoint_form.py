@@ -60,6 +60,7 @@ class _Budget(_Form):
     minutes: Number
     elapsed: Number
     ending: Number | None
+    each: Number | None = None
     place: Iteration
 
 

@@ -66,8 +66,12 @@ class ConstantSchedule(Section):
 
     type: Literal["constant"] = "constant"
 
-    def factor(self, iteration: int, iterations: int) -> float:
-        """Factor of the base learning rate at `iteration` (0 … iterations − 1)."""
+    def factor(self, iteration: int, iterations: int, done: int | None = None) -> float:
+        """Factor of the base learning rate at the position `iteration`, 0 … iterations, of the schedule.
+
+        Args:
+            done: iterations made so far, which a warm-up counts; None: `iteration`.
+        """
         return 1.0
 
 
@@ -86,7 +90,7 @@ class MultiStepSchedule(Section):
             raise ValueError(f"milestones must be positive and ascending, got {list(self.milestones)}")
         return self
 
-    def factor(self, iteration: int, iterations: int) -> float:
+    def factor(self, iteration: int, iterations: int, done: int | None = None) -> float:
         """See `ConstantSchedule.factor`."""
         return self.gamma ** sum(iteration >= milestone for milestone in self.milestones)
 
@@ -96,16 +100,16 @@ class CosineSchedule(Section):
 
     type: Literal["cosine"] = "cosine"
     warmup: int = Field(default=0, ge=0)
-    """Iterations of the linear warm-up."""
+    """Iterations of the linear warm-up. By the clock too they are counted as made: Adam's averages need as many."""
     final: float = Field(default=0.0, ge=0, le=1)
     """Factor reached at the end."""
 
-    def factor(self, iteration: int, iterations: int) -> float:
+    def factor(self, iteration: int, iterations: int, done: int | None = None) -> float:
         """See `ConstantSchedule.factor`."""
-        if iteration < self.warmup:
-            return (iteration + 1) / (self.warmup + 1)
+        made = iteration if done is None else done
+        warm = min(1.0, (made + 1) / (self.warmup + 1))
         progress = (iteration - self.warmup) / max(1, iterations - self.warmup)
-        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return min(warm, self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))))
 
 
 Schedule = Annotated[ConstantSchedule | MultiStepSchedule | CosineSchedule, Field(discriminator="type")]

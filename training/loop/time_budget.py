@@ -1,9 +1,12 @@
 """A run that ends by the clock: the place in a stage's schedule depends on the share of its time that has passed.
 
 With `runtime.minutes`, `iterations` of a stage is not a count but the scale of its time. When half of the time has
-passed, the *place* is half of `iterations`, however many iterations were done. Learning rates, scheduled loss weights
-and `every` are pure functions of the place instead of the iteration. The stages share the minutes in proportion to
-their `iterations`.
+passed, the *place* is half of `iterations`, however many iterations were done, and `every` counts places. The stages
+share the minutes in proportion to their `iterations`.
+
+Learning rates and scheduled loss weights are functions of the place that an iteration is going to *reach*: a stage with
+time for three iterations makes them at a third, two thirds and the end of its schedule. With the place where an
+iteration begins, the first of few would have the full rate and nothing would follow that anneals it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import torch
 from training.runtime import Runtime
 
 AGREE_EVERY = 10
-"""With several processes, iterations between synchronisations of the time: all need the same learning rate."""
+"""With several processes, iterations between looks at the clock: all need the same learning rate."""
 SPARE = 1.25
 """Time reserved for the end of a stage (validation, export, checkpoint), as a multiple of the last measured time."""
 
@@ -37,10 +40,14 @@ class TimeBudget:
         self.minutes, self.iterations, self.runtime, self.clock = minutes, tuple(iterations), runtime, clock
         self.place = 0
         """Position of the stage, 0 … its `iterations`, at which its time is over."""
+        self.reached = 0
+        """The place at the end of the coming iteration; the stage's end where none fits behind it or none was timed."""
         self.ending: float | None = None
         """Seconds of the last validation and saving; None: not measured yet."""
+        self.each: float | None = None
+        """Seconds of the last iteration; None: not measured yet."""
         self._stage, self._before, self._since = 0, 0.0, clock()
-        self._iteration_began = 0.0
+        self._looked, self._made, self._first = 0.0, 0, True
 
     @property
     def elapsed(self) -> float:
@@ -54,44 +61,73 @@ class TimeBudget:
         return begin, end
 
     def begin(self, stage: int) -> None:
-        """Begin a stage. Time that the last one left is lost; if it took too long, this one gets one iteration."""
+        """Begin a stage. Time that the last one left is lost; if it took too long, this one gets less."""
         self._stage = stage
         self._before += max(0.0, self.window(stage)[0] - self.elapsed)
-        self._iteration_began = self.elapsed
-        self.place = min(self._place_now(), self.iterations[stage] - 1)
+        self._looked, self._made, self._first = self.elapsed, 0, True
+        self.place = 0
+        self._look()
+        self.place = min(self.place, self.iterations[stage] - 1)
+
+    def fits(self) -> bool:
+        """Whether the stage has time for an iteration, as far as one was timed; the same on every process."""
+        now, end = self._now_and_end()
+        return now < end and now + (self.each or 0.0) <= end
+
+    def skip(self) -> None:
+        """End the stage without an iteration."""
+        self.place = self.iterations[self._stage]
 
     def after_iteration(self, iteration: int) -> None:
-        """Update `place` after this iteration of the stage."""
-        if self.runtime.ranks == 1 or iteration % AGREE_EVERY == 0:
-            self.place = max(self.place, self._place_now())
+        """Update `place` and `reached` after this iteration of the stage."""
+        self._made += 1
+        if self.runtime.ranks > 1 and iteration > 1 and iteration % AGREE_EVERY:
+            return
+        slower = self.runtime.device.type == "cuda" or self.runtime.options.compile
+        if not (self._first and slower):  # the first one there compiles and looks for the fastest kernels
+            self.each = (self.elapsed - self._looked) / self._made
+        self._first = False
+        self._look()
 
     def after_ending(self, seconds: float) -> None:
-        """Note the seconds that validation and saving took."""
-        self.ending = seconds
-        self._iteration_began = self.elapsed
+        """Note the seconds that validation and saving took; `place` is moved by the next iteration."""
+        self.ending, place = seconds, self.place
+        self._look()
+        self.place = place
 
     def state(self) -> dict[str, Any]:
         """The part of a checkpoint that `resume` reads."""
-        return {"minutes": self.minutes, "elapsed": self.elapsed, "ending": self.ending, "place": self.place}
+        times = {"elapsed": self.elapsed, "ending": self.ending, "each": self.each}
+        return {"minutes": self.minutes, **times, "place": self.place}
 
     def resume(self, state: dict[str, Any], stage: int) -> None:
         """Continue a stage with the remaining time; if `minutes` has changed, compute the place anew."""
         self._before, self._since, self.ending = state["elapsed"], self.clock(), state["ending"]
+        self.each = state.get("each")
         self.begin(stage)
         if state["minutes"] == self.minutes:
             self.place = state["place"]
 
-    def _place_now(self) -> int:
-        """The place by the clock, the same on every process; the end if the next iterations would pass it."""
-        now = self.elapsed
-        elapsed, next_ones, ending = self._of_main([now, now - self._iteration_began, self.ending or 0.0])
-        self._iteration_began = now
-        begin, end = self.window(self._stage)
-        end -= SPARE * ending
-        iterations = self.iterations[self._stage]
-        if elapsed + next_ones >= end:
-            return iterations
-        return min(iterations - 1, max(0, int(iterations * (elapsed - begin) / (end - begin))))
+    def _look(self) -> None:
+        """Set `place` and `reached` by the clock."""
+        now, end = self._now_and_end()
+        self._looked, self._made = self.elapsed, 0
+        iterations, begin = self.iterations[self._stage], self.window(self._stage)[0]
+        coming = (self.each or 0.0) * (1 if self.runtime.ranks == 1 else AGREE_EVERY)
+
+        def place_at(seconds: float) -> int:
+            return max(0, int(iterations * (seconds - begin) / (end - begin))) if seconds < end else iterations
+
+        over = now + coming >= end
+        self.place = iterations if over else max(self.place, min(iterations - 1, place_at(now)))
+        alone = self.each is None or now + 2 * coming >= end  # nothing fits behind the coming one
+        self.reached = iterations if alone else max(self.place, place_at(now + coming))
+
+    def _now_and_end(self) -> tuple[float, float]:
+        """Seconds since the run began, and those at which the stage's iterations end; the main process's, as `each`."""
+        now, ending, each = self._of_main([self.elapsed, self.ending or 0.0, -1.0 if self.each is None else self.each])
+        self.each = None if each < 0 else each
+        return now, self.window(self._stage)[1] - SPARE * ending
 
     def _of_main(self, values: list[float]) -> list[float]:
         if self.runtime.ranks == 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, cast
@@ -64,7 +63,7 @@ class Trainer:
         self.recipe = recipe(self.stage.recipe, generator.train(), self.stage, runtime)
         self.ema: AveragedModel | None = None
         if self.stage.ema is not None:
-            self.ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema))
+            self.ema = AveragedModel(generator, multi_avg_fn=self._average)
             self.ema.module.requires_grad_(False)
         self.best = BestWeights(options, self.stage, folder, runtime)
         self.monitor = Monitor(self.recipe, self.stage, folder, runtime)
@@ -109,6 +108,8 @@ class Trainer:
         if self._validation_comes_first():
             with self._timed_ending():
                 self._validate(progress, saves=True)
+        if self._has_no_time():
+            self._skip(progress)
         self.monitor.begin(self.iteration)
         while (before := self.place) < stage.iterations:
             try:
@@ -142,14 +143,15 @@ class Trainer:
 
     @contextmanager
     def _timed_ending(self) -> Iterator[None]:
-        start = time.monotonic()
+        start = 0.0 if self.budget is None else self.budget.elapsed
         yield
         if self.budget is not None:
-            self.budget.after_ending(time.monotonic() - start)
+            self.budget.after_ending(self.budget.elapsed - start)
 
     def iterate(self, micro_batches: list[Batch]) -> None:
         """Run one iteration of the recipe, note its losses, update the EMA."""
-        self.recipe.set_iteration(self.place)
+        reached = self.iteration if self.budget is None else self.budget.reached
+        self.recipe.set_iteration(reached, self.iteration)
         terms = self.recipe.iteration(micro_batches)
         self.iteration += 1
         if self.budget is not None:
@@ -163,6 +165,19 @@ class Trainer:
         samples = samples_of(self.options, self.position, by_clock=self.budget is not None)
         return Batches(self.dataset, self.stage, samples, self.iteration, self.runtime, told_to_stop)
 
+    def _average(self, averages: Any, weights: Any, number: Any) -> None:
+        """Move the EMA's tensors towards the weights.
+
+        By the clock nobody knows how many iterations there will be: the EMA then begins as a short one that grows with
+        them, (1 + n) / (10 + n) up to `ema`, as TensorFlow's ExponentialMovingAverage. After ten iterations with 0.999
+        it would still hold the weights after the first.
+        """
+        assert self.stage.ema is not None
+        decay = self.stage.ema
+        if self.budget is not None:
+            decay = min(decay, (1 + self.iteration) / (10 + self.iteration))
+        get_ema_multi_avg_fn(decay)(averages, weights, number)
+
     @property
     def shown_generator(self) -> Generator:
         """The generator that is validated, ranked and exported: the EMA if one is kept."""
@@ -173,6 +188,20 @@ class Trainer:
         if self.budget is not None:
             return self.budget.ending is None and bool(self.best.validator.items)
         return self.best.lack(self.iteration)
+
+    def _has_no_time(self) -> bool:
+        """Whether the stages before have left this one no time for its first iteration."""
+        begins = self.iteration == 0 and self.place < self.stage.iterations
+        return begins and self.budget is not None and not self.budget.fits()
+
+    def _skip(self, progress: Progress) -> None:
+        """End the stage with the weights that it began with: saved and exported, but not validated."""
+        assert self.budget is not None
+        self.budget.skip()
+        progress.say(f"stage {self.stage.name}: no time for an iteration is left; it keeps the weights it began with")
+        self._save()
+        if self.runtime.is_main:
+            write_atomically(self.folder.best, self._weights())
 
     def _validate(self, progress: Progress, saves: bool) -> None:
         """Score, rank and keep the best; `saves`: the checkpoint of this iteration then holds the ranking."""

@@ -85,9 +85,9 @@ class Adversarial(Recipe):
         self.networks["discriminator"] = self.discriminator
         self.optimizers["discriminator"] = self.judge_update.optimizer
 
-    def set_iteration(self, iteration: int) -> None:
-        super().set_iteration(iteration)
-        self.judge_update.set_iteration(iteration)
+    def set_iteration(self, iteration: int, done: int | None = None) -> None:
+        super().set_iteration(iteration, done)
+        self.judge_update.set_iteration(iteration, done)
 
     def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
         """`discriminator` is its loss, `d_hr` and `d_sr` are the means of its logits; `*_d` belong to its update."""

@@ -67,9 +67,14 @@ class Recipe(ABC):
         """The step of the generator: by default the generator itself. A recipe freezes here what it does not train."""
         return generator
 
-    def set_iteration(self, iteration: int) -> None:
-        """Set learning rates, and whatever else is scheduled, for the coming iteration."""
-        self.update.set_iteration(iteration)
+    def set_iteration(self, iteration: int, done: int | None = None) -> None:
+        """Set learning rates, and whatever else is scheduled, for the coming iteration.
+
+        Args:
+            iteration: its position in the schedules.
+            done: iterations that the stage has made; None: `iteration`. By the clock the two differ.
+        """
+        self.update.set_iteration(iteration, done)
 
     @abstractmethod
     def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:

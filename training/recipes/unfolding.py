@@ -74,8 +74,8 @@ class Unfolding(Recipe):
         generator.rem.prior.requires_grad_(False)
         return UnfoldingStep(generator)
 
-    def set_iteration(self, iteration: int) -> None:
-        super().set_iteration(iteration)
+    def set_iteration(self, iteration: int, done: int | None = None) -> None:
+        super().set_iteration(iteration, done)
         self.weight_of_hr = self.options.weight_of_hr(iteration)
 
     def iteration(self, micro_batches: list[Batch]) -> dict[str, Tensor]:

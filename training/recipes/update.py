@@ -39,9 +39,9 @@ class Update:
         self._share = 1.0
         self._means: dict[str, Tensor] = {}
 
-    def set_iteration(self, iteration: int) -> None:
-        """Set the learning rate for the coming iteration of the stage."""
-        factor = self.stage.schedule.factor(iteration, self.stage.iterations)
+    def set_iteration(self, iteration: int, done: int | None = None) -> None:
+        """Set the learning rate for the coming iteration of the stage, as `Recipe.set_iteration`."""
+        factor = self.stage.schedule.factor(iteration, self.stage.iterations, done)
         set_learning_rate(self.optimizer, self.options.lr * factor)
 
     def parts(self, parts: Sequence[Part], share: float | None = None) -> Iterator[Part]:
