@@ -163,8 +163,10 @@ def _scores(weights: Path, options: Any, arguments: argparse.Namespace) -> list[
         "save_images": False,
         "device": arguments.device,
     }
-    found = evaluate(validate(wanted, EvaluationOptions, options.name)).scores
-    return [mean(s.scores["psnr_y"] for s in found if s.model == name) for name in ("bicubic", "start", "trained")]
+    found = evaluate(validate(wanted, EvaluationOptions, options.name))
+    assert found is not None  # a single process has the results
+    rows = list(found.records.values())
+    return [mean(found.scores(row[name])["psnr_y"] for row in rows) for name in ("bicubic", "start", "trained")]
 
 
 if __name__ == "__main__":

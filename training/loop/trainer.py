@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any, cast
 
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from data.datasets import Batch, PatchDataset
 from models import Generator
+from training.loop.averaging import moving_average
 from training.loop.batches import Batches, WaitEnded, samples_of
 from training.loop.best_weights import BestWeights
 from training.loop.failures import FAULTS, explain
@@ -63,8 +64,8 @@ class Trainer:
         self.recipe = recipe(self.stage.recipe, generator.train(), self.stage, runtime)
         self.ema: AveragedModel | None = None
         if self.stage.ema is not None:
-            self.ema = AveragedModel(generator, multi_avg_fn=self._average)
-            self.ema.module.requires_grad_(False)
+            by_clock = None if budget is None else lambda: self.iteration
+            self.ema = moving_average(generator, self.stage.ema, by_clock)
         self.best = BestWeights(options, self.stage, folder, runtime)
         self.monitor = Monitor(self.recipe, self.stage, folder, runtime)
 
@@ -106,10 +107,9 @@ class Trainer:
     def _loop(self, progress: Progress, signals: StopSignals, batches: Batches) -> None:
         stage = self.stage
         if self._validation_comes_first():
-            with self._timed_ending():
-                self._validate(progress, saves=True)
-        if self._has_no_time():
-            self._skip(progress)
+            self._validate(progress, saves=True)
+        if self.budget is not None and self.iteration == 0 and not self.budget.fits():
+            self._skip(self.budget, progress)
         self.monitor.begin(self.iteration)
         while (before := self.place) < stage.iterations:
             try:
@@ -127,8 +127,7 @@ class Trainer:
             if saves:
                 self._save()
             if self.best.validator.items and not stop and (last or self._due(stage.validation.every, before)):
-                with self._timed_ending():
-                    self._validate(progress, saves)
+                self._validate(progress, saves)
                 if last:
                     for line in self.recipe.outcome(self.shown_generator, self.best.validator):
                         progress.say(f"iteration {self.iteration}: {line}")
@@ -140,13 +139,6 @@ class Trainer:
     def _due(self, every: int, before: int) -> bool:
         """Whether the iteration that began at the place `before` reached a multiple of `every`."""
         return self.place // every > before // every
-
-    @contextmanager
-    def _timed_ending(self) -> Iterator[None]:
-        start = 0.0 if self.budget is None else self.budget.elapsed
-        yield
-        if self.budget is not None:
-            self.budget.after_ending(self.budget.elapsed - start)
 
     def iterate(self, micro_batches: list[Batch]) -> None:
         """Run one iteration of the recipe, note its losses, update the EMA."""
@@ -165,19 +157,6 @@ class Trainer:
         samples = samples_of(self.options, self.position, by_clock=self.budget is not None)
         return Batches(self.dataset, self.stage, samples, self.iteration, self.runtime, told_to_stop)
 
-    def _average(self, averages: Any, weights: Any, number: Any) -> None:
-        """Move the EMA's tensors towards the weights.
-
-        By the clock nobody knows how many iterations there will be: the EMA then begins as a short one that grows with
-        them, (1 + n) / (10 + n) up to `ema`, as TensorFlow's ExponentialMovingAverage. After ten iterations with 0.999
-        it would still hold the weights after the first.
-        """
-        assert self.stage.ema is not None
-        decay = self.stage.ema
-        if self.budget is not None:
-            decay = min(decay, (1 + self.iteration) / (10 + self.iteration))
-        get_ema_multi_avg_fn(decay)(averages, weights, number)
-
     @property
     def shown_generator(self) -> Generator:
         """The generator that is validated, ranked and exported: the EMA if one is kept."""
@@ -189,15 +168,9 @@ class Trainer:
             return self.budget.ending is None and bool(self.best.validator.items)
         return self.best.lack(self.iteration)
 
-    def _has_no_time(self) -> bool:
-        """Whether the stages before have left this one no time for its first iteration."""
-        begins = self.iteration == 0 and self.place < self.stage.iterations
-        return begins and self.budget is not None and not self.budget.fits()
-
-    def _skip(self, progress: Progress) -> None:
+    def _skip(self, budget: TimeBudget, progress: Progress) -> None:
         """End the stage with the weights that it began with: saved and exported, but not validated."""
-        assert self.budget is not None
-        self.budget.skip()
+        budget.skip()
         progress.say(f"stage {self.stage.name}: no time for an iteration is left; it keeps the weights it began with")
         self._save()
         if self.runtime.is_main:
@@ -206,6 +179,7 @@ class Trainer:
     def _validate(self, progress: Progress, saves: bool) -> None:
         """Score, rank and keep the best; `saves`: the checkpoint of this iteration then holds the ranking."""
         self.monitor.check_weights(self.iteration)
+        start = 0.0 if self.budget is None else self.budget.elapsed
         try:
             validation = self.best.validator(self.shown_generator)
             progress.validation(self.iteration, validation)
@@ -216,6 +190,8 @@ class Trainer:
         self.best.add(validation, self.iteration, self._weights)
         if saves:
             self._save()
+        if self.budget is not None:
+            self.budget.after_ending(self.budget.elapsed - start)
 
     def _save(self) -> None:
         self.monitor.check_weights(self.iteration)
