@@ -163,8 +163,10 @@ def _scores(weights: Path, options: Any, arguments: argparse.Namespace) -> list[
         "save_images": False,
         "device": arguments.device,
     }
-    found = evaluate(validate(wanted, EvaluationOptions, options.name)).scores
-    return [mean(s.scores["psnr_y"] for s in found if s.model == name) for name in ("bicubic", "start", "trained")]
+    found = evaluate(validate(wanted, EvaluationOptions, options.name))
+    assert found is not None  # None is of processes beside the main one
+    names = ("bicubic", "start", "trained")
+    return [mean(score.scores["psnr_y"] for score in found.scores if score.model == name) for name in names]
 
 
 if __name__ == "__main__":
