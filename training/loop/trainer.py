@@ -17,8 +17,9 @@ from training.loop.failures import FAULTS, explain
 from training.loop.monitor import Monitor
 from training.loop.progress import Progress
 from training.loop.stopping import Stopped, StopSignals
-from training.loop.time_budget import TimeBudget
+from training.loop.time_budget import FEW, TimeBudget
 from training.loop.training_state import load_training_state, training_state
+from training.optimization import set_learning_rate
 from training.options import TrainOptions
 from training.recipes import RECIPES
 from training.resume import fingerprint
@@ -27,6 +28,8 @@ from training.runtime import Runtime
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.options import to_yaml
+
+TOO_SHORT = f"no time for {FEW} iterations; it keeps the weights it began with; raise runtime.minutes"
 
 
 class Trainer:
@@ -56,6 +59,7 @@ class Trainer:
         self.generator, self.dataset, self.folder, self.runtime = generator, dataset, folder, runtime
         self.iteration = 0
         self.position, self.budget = position, budget
+        self.only_timed = False
         if budget is not None:
             budget.begin(position)
         self.images = fingerprint(dataset)
@@ -118,6 +122,8 @@ class Trainer:
                 stop = signals.received
             else:
                 progress.step(self.place)
+                if self.only_timed and self.place == stage.iterations:
+                    progress.say(f"stage {stage.name}: {TOO_SHORT}")
                 stop = signals.agreed(self.iteration)
             last = self.place == stage.iterations
             if self.iteration > self.monitor.since and (last or stop or self._due(stage.log_every, before)):
@@ -152,6 +158,10 @@ class Trainer:
         """Run one iteration of the recipe, note its losses, update the EMA."""
         reached = self.iteration if self.budget is None else self.budget.reached
         self.recipe.set_iteration(reached, self.iteration)
+        self.only_timed = self.budget is not None and self.budget.each is None
+        if self.only_timed:
+            for optimizer in self.recipe.optimizers.values():
+                set_learning_rate(optimizer, 0.0)
         terms = self.recipe.iteration(micro_batches)
         self.iteration += 1
         if self.budget is not None:
@@ -184,13 +194,17 @@ class Trainer:
         return self.generator if self.ema is None else cast(Generator, self.ema.module)
 
     def _validation_comes_first(self) -> bool:
-        """Whether the stage begins with a validation: a stop came before it, or the budget needs to know its time."""
-        if self.budget is not None:
-            return self.budget.ending is None and bool(self.best.validator.items)
-        return self.best.lack(self.iteration)
+        """Whether the run begins with a validation: a stop came before it, or, by the clock, the stage begins. Then it
+        tells how long this stage's take and ranks the first weights: few iterations may not make better ones.
+        """
+        if self.budget is None:
+            return self.best.lack(self.iteration)
+        over = self.place == self.stage.iterations
+        due = self.best.validated != self.iteration if over else self.iteration == 0 and not self._has_no_time()
+        return bool(self.best.validator.items) and due
 
     def _has_no_time(self) -> bool:
-        """Whether the stages before have left this one no time for its first iteration."""
+        """Whether the stages before have left this one too little time to begin."""
         begins = self.iteration == 0 and self.place < self.stage.iterations
         return begins and self.budget is not None and not self.budget.fits()
 
@@ -198,7 +212,7 @@ class Trainer:
         """End the stage with the weights that it began with: saved and exported, but not validated."""
         assert self.budget is not None
         self.budget.skip()
-        progress.say(f"stage {self.stage.name}: no time for an iteration is left; it keeps the weights it began with")
+        progress.say(f"stage {self.stage.name}: {TOO_SHORT}")
         self._save()
         if self.runtime.is_main:
             write_atomically(self.folder.best, self._weights())
