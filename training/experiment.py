@@ -13,6 +13,7 @@ from models import GENERATORS, Generator, build_generator, load_weights
 from training.loop.stopping import Stopped
 from training.loop.time_budget import TimeBudget
 from training.loop.trainer import Trainer
+from training.loop.trainer_by_clock import TrainerByClock
 from training.options import StageOptions, TrainOptions
 from training.recipes import RECIPES
 from training.resume import announce_images, starting_point
@@ -71,7 +72,8 @@ def run_experiment(options: TrainOptions, resume: str | None) -> int:
                 write_atomically(folders[position].folder / "options.yml", to_yaml(options).encode())
             runtime.accelerator.wait_for_everyone()
             dataset = patches(options, position)
-            trainer = Trainer(options, position, generator, dataset, folders[position], runtime, budget)
+            of_stage = (options, position, generator, dataset, folders[position], runtime)
+            trainer = Trainer(*of_stage) if budget is None else TrainerByClock(*of_stage, budget)
             if state is not None:
                 if runtime.is_main:
                     announce_images(state.get("images"), trainer.images)

@@ -128,7 +128,7 @@ def free_memory(device: torch.device) -> None:
 
 
 def per_second(call: Callable[[], object], device: torch.device, seconds: float, warm_up: int = 2) -> float:
-    """Calls a second, in a stretch of about `seconds` and three calls at least, after a warm-up."""
+    """Calls a second after a warm-up: in a stretch of about `seconds`, or of one call that takes longer alone."""
     for _ in range(warm_up):
         call()
     synchronize(device)
@@ -136,6 +136,8 @@ def per_second(call: Callable[[], object], device: torch.device, seconds: float,
     call()
     synchronize(device)
     once = time.perf_counter() - start
+    if once > seconds:
+        return 1 / once
     number = max(2, min(10_000, int(seconds / max(once, 1e-6))))
     start = time.perf_counter()
     for _ in range(number):

@@ -48,6 +48,11 @@ def no_time() -> Row:
     return Row("all", verdict="not run", note="its processes alone would take longer than its time")
 
 
+def no_time_left(case: str) -> Row:
+    """A case that was not begun: the step's time was over, or this one would have taken longer than what is left."""
+    return Row(case, verdict="not run", note="no time was left")
+
+
 def shown(value: Any) -> str:
     """A value as a table shows it: four figures of a number, – for none."""
     if value is None:

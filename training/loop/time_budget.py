@@ -5,8 +5,9 @@ passed, the *place* is half of `iterations`, however many iterations were done, 
 share the minutes in proportion to their `iterations`.
 
 Learning rates and scheduled loss weights are functions of the place that an iteration is going to *reach*: a stage with
-time for three iterations makes them at a third, two thirds and the end of its schedule. With the place where an
-iteration begins, the first of few would have the full rate and nothing would follow that anneals it.
+time for twenty makes the first at a twentieth and the last at the end of its schedule. With the place where an
+iteration begins, the last would not be annealed. Fewer than `FEW` are worse than none: Adam's first steps go by the
+signs of the gradients. The first iteration of a run is therefore only timed, with a learning rate of 0.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from training.runtime import Runtime
 
 AGREE_EVERY = 10
 """With several processes, iterations between looks at the clock: all need the same learning rate."""
+FEW = 10
+"""Fewest iterations of a stage: about as many as Adam's average of the gradient, with β₁ = 0.9, is made of."""
 SPARE = 1.25
 """Time reserved for the end of a stage (validation, export, checkpoint), as a multiple of the last measured time."""
 
@@ -41,7 +44,7 @@ class TimeBudget:
         self.place = 0
         """Position of the stage, 0 … its `iterations`, at which its time is over."""
         self.reached = 0
-        """The place at the end of the coming iteration; the stage's end where none fits behind it or none was timed."""
+        """The place at the end of the coming iteration; the stage's end where none fits behind it."""
         self.ending: float | None = None
         """Seconds of the last validation and saving; None: not measured yet."""
         self.each: float | None = None
@@ -70,12 +73,12 @@ class TimeBudget:
         self.place = min(self.place, self.iterations[stage] - 1)
 
     def fits(self) -> bool:
-        """Whether the stage has time for an iteration, as far as one was timed; the same on every process."""
+        """Whether the stage has time for `FEW` iterations, as far as one was timed; the same on every process."""
         now, end = self._now_and_end()
-        return now < end and now + (self.each or 0.0) <= end
+        return now < end and now + FEW * (self.each or 0.0) <= end
 
     def skip(self) -> None:
-        """End the stage without an iteration."""
+        """End the stage."""
         self.place = self.iterations[self._stage]
 
     def after_iteration(self, iteration: int) -> None:
@@ -84,10 +87,13 @@ class TimeBudget:
         if self.runtime.ranks > 1 and iteration > 1 and iteration % AGREE_EVERY:
             return
         slower = self.runtime.device.type == "cuda" or self.runtime.options.compile
+        untimed = self.each is None
         if not (self._first and slower):  # the first one there compiles and looks for the fastest kernels
             self.each = (self.elapsed - self._looked) / self._made
         self._first = False
         self._look()
+        if untimed and not self.fits():
+            self.skip()
 
     def after_ending(self, seconds: float) -> None:
         """Note the seconds that validation and saving took; `place` is moved by the next iteration."""
@@ -120,8 +126,8 @@ class TimeBudget:
 
         over = now + coming >= end
         self.place = iterations if over else max(self.place, min(iterations - 1, place_at(now)))
-        alone = self.each is None or now + 2 * coming >= end  # nothing fits behind the coming one
-        self.reached = iterations if alone else max(self.place, place_at(now + coming))
+        is_last = now + 2 * coming >= end  # nothing fits behind the coming one
+        self.reached = iterations if is_last else max(self.place, place_at(now + coming))
 
     def _now_and_end(self) -> tuple[float, float]:
         """Seconds since the run began, and those at which the stage's iterations end; the main process's, as `each`."""

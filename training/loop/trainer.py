@@ -18,7 +18,6 @@ from training.loop.failures import FAULTS, explain
 from training.loop.monitor import Monitor
 from training.loop.progress import Progress
 from training.loop.stopping import Stopped, StopSignals
-from training.loop.time_budget import TimeBudget
 from training.loop.training_state import load_training_state, training_state
 from training.options import TrainOptions
 from training.recipes import RECIPES
@@ -37,11 +36,13 @@ class Trainer:
 
     Args:
         position: number of the stage, from 0.
-        budget: the clock of a run that ends by the clock.
 
     Raises:
         UserError: unreadable images, perceptual weights that are missing.
     """
+
+    by_clock = False
+    """Whether time instead of a count ends the stage."""
 
     def __init__(
         self,
@@ -51,28 +52,24 @@ class Trainer:
         dataset: PatchDataset,
         folder: RunFolder,
         runtime: Runtime,
-        budget: TimeBudget | None = None,
     ):
         self.options, self.stage = options, options.stages[position]
         self.generator, self.dataset, self.folder, self.runtime = generator, dataset, folder, runtime
-        self.iteration = 0
-        self.position, self.budget = position, budget
-        if budget is not None:
-            budget.begin(position)
+        self.iteration, self.position = 0, position
         self.images = fingerprint(dataset)
         recipe = RECIPES[self.stage.recipe.type]
         self.recipe = recipe(self.stage.recipe, generator.train(), self.stage, runtime)
         self.ema: AveragedModel | None = None
         if self.stage.ema is not None:
-            by_clock = None if budget is None else lambda: self.iteration
-            self.ema = moving_average(generator, self.stage.ema, by_clock)
+            made = (lambda: self.iteration) if self.by_clock else None
+            self.ema = moving_average(generator, self.stage.ema, made)
         self.best = BestWeights(options, self.stage, folder, runtime)
         self.monitor = Monitor(self.recipe, self.stage, folder, runtime)
 
     @property
     def place(self) -> int:
-        """Position in the schedules and in `every`: the iteration or, with a budget, the place the time has reached."""
-        return self.iteration if self.budget is None else self.budget.place
+        """Position in the schedules and in `every`."""
+        return self.iteration
 
     def run(self) -> None:
         """Train from the current iteration to the stage's last.
@@ -108,8 +105,6 @@ class Trainer:
         stage = self.stage
         if self._validation_comes_first():
             self._validate(progress, saves=True)
-        if self.budget is not None and self.iteration == 0 and not self.budget.fits():
-            self._skip(self.budget, progress)
         self.monitor.begin(self.iteration)
         while (before := self.place) < stage.iterations:
             try:
@@ -142,19 +137,19 @@ class Trainer:
 
     def iterate(self, micro_batches: list[Batch]) -> None:
         """Run one iteration of the recipe, note its losses, update the EMA."""
-        reached = self.iteration if self.budget is None else self.budget.reached
-        self.recipe.set_iteration(reached, self.iteration)
+        self._schedule()
         terms = self.recipe.iteration(micro_batches)
         self.iteration += 1
-        if self.budget is not None:
-            self.budget.after_iteration(self.iteration)
         self.monitor.note(self.iteration, terms)
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
 
+    def _schedule(self) -> None:
+        self.recipe.set_iteration(self.iteration)
+
     def batches(self, told_to_stop: Callable[[], bool] = lambda: False) -> Batches:
         """Micro-batches from the current iteration to the last of the stage, on the device."""
-        samples = samples_of(self.options, self.position, by_clock=self.budget is not None)
+        samples = samples_of(self.options, self.position, by_clock=self.by_clock)
         return Batches(self.dataset, self.stage, samples, self.iteration, self.runtime, told_to_stop)
 
     @property
@@ -163,23 +158,12 @@ class Trainer:
         return self.generator if self.ema is None else cast(Generator, self.ema.module)
 
     def _validation_comes_first(self) -> bool:
-        """Whether the stage begins with a validation: a stop came before it, or the budget needs to know its time."""
-        if self.budget is not None:
-            return self.budget.ending is None and bool(self.best.validator.items)
+        """Whether the run begins with a validation: a stop came before it."""
         return self.best.lack(self.iteration)
-
-    def _skip(self, budget: TimeBudget, progress: Progress) -> None:
-        """End the stage with the weights that it began with: saved and exported, but not validated."""
-        budget.skip()
-        progress.say(f"stage {self.stage.name}: no time for an iteration is left; it keeps the weights it began with")
-        self._save()
-        if self.runtime.is_main:
-            write_atomically(self.folder.best, self._weights())
 
     def _validate(self, progress: Progress, saves: bool) -> None:
         """Score, rank and keep the best; `saves`: the checkpoint of this iteration then holds the ranking."""
         self.monitor.check_weights(self.iteration)
-        start = 0.0 if self.budget is None else self.budget.elapsed
         try:
             validation = self.best.validator(self.shown_generator)
             progress.validation(self.iteration, validation)
@@ -190,8 +174,6 @@ class Trainer:
         self.best.add(validation, self.iteration, self._weights)
         if saves:
             self._save()
-        if self.budget is not None:
-            self.budget.after_ending(self.budget.elapsed - start)
 
     def _save(self) -> None:
         self.monitor.check_weights(self.iteration)
@@ -215,7 +197,7 @@ class Trainer:
             **self.best.state(),
             "images": self.images,
             "options": to_yaml(self.options),
-            "budget": None if self.budget is None else self.budget.state(),
+            "budget": None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -228,5 +210,3 @@ class Trainer:
         load_training_state(state, self.recipe, self.ema, self.runtime, where)
         self.iteration = state["iteration"]
         self.best.load_state(state)
-        if self.budget is not None and state.get("budget") is not None:
-            self.budget.resume(state["budget"], self.position)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import skimage.data
 
 from benchmarks.accept.machine import fresh_runtime, synchronize
-from benchmarks.accept.results import Row
+from benchmarks.accept.results import Row, no_time_left
 from benchmarks.accept.step import Context
 from benchmarks.accept.throughput.training_speed import WAYS
 from benchmarks.accept.throughput.workloads import eager, workloads
@@ -32,7 +32,7 @@ def loader_wait(context: Context) -> Iterator[Row]:
     ]
     for number, workload in enumerate(chosen):
         if context.left() < number * context.seconds / 3:
-            yield Row(workload.title, verdict="not run", note="no time was left")
+            yield no_time_left(workload.title)
             return
         train = workload.options.data.train.model_copy(
             update={"hr": photos, "prepared": context.folder / "store", "compressions": ("jpeg10",)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import torch
@@ -47,12 +48,14 @@ def training_speed(context: Context) -> Iterator[Row]:
             if row["step"] == "peaks" and row["case"].startswith("matrix")}  # fmt: skip
     made, ways = workloads(context.shared, context.full), ways_here(context)
     first: dict[str, _First] = {}
+    pace = 0.0  # seconds for an operation, of the workload that was quickest at it
     for number, (name, way) in enumerate(ways.items()):
         unrun, compiling = [], 0.0
         for place, workload in enumerate(made):
             title = workload.title
             # The first compiled one tells how long that takes; until then, ten times as long as eager ones is expected.
-            expected = first[title].seconds if title in first else 0.0
+            operations = first[title].operations if title in first else _operations(workload, context.full)
+            expected = first[title].seconds if title in first else pace * operations
             if way.get("compile"):
                 expected = compiling or 10 * expected
             if expected > context.left():
@@ -63,7 +66,7 @@ def training_speed(context: Context) -> Iterator[Row]:
                 measurements = (len(ways) - number) * len(made) - place
                 rate, memory = measured(workload, way, context.device, max(0.2, 0.3 * context.left() / measurements))
                 if title not in first:
-                    operations = 1e9 * GFLOPS[title] if context.full else workload.operations()
+                    pace = min(pace or inf, (time.monotonic() - start) / operations)
                     estimate = round(workload.estimated_bytes() / 2**20)
                     first[title] = _First(name, operations, estimate, rate, time.monotonic() - start)
             except torch.OutOfMemoryError:
@@ -91,6 +94,10 @@ def training_speed(context: Context) -> Iterator[Row]:
         if unrun:
             which = "any of them" if len(unrun) == len(made) else "; ".join(unrun)
             yield Row(name, verdict="not run", note=f"no time was left for {which}")
+
+
+def _operations(workload: Workload, full: bool) -> float:
+    return 1e9 * GFLOPS[workload.title] if full else workload.operations()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import soak
 from benchmarks.accept.machine import precisions
-from benchmarks.accept.results import Row
+from benchmarks.accept.results import Row, no_time_left
 from benchmarks.accept.step import Context
 from benchmarks.accept.training.short_runs import close, mean_loss
 
@@ -22,7 +22,7 @@ def precision_of_training(context: Context) -> Iterator[Row]:
         "bf16": {"precision": "bf16"},
         "fp16 with a scaler": {"precision": "fp16"},
     }
-    possible = precisions(context.device)
+    possible, longest = precisions(context.device), 0.0
     if not context.cuda:
         del variants["TF32"], variants["fp16 with a scaler"]
     elif "bf16" not in possible:
@@ -30,12 +30,14 @@ def precision_of_training(context: Context) -> Iterator[Row]:
     for recipe, (_, recipes) in soak.EXPERIMENTS.items():
         for stage in range(len(recipes)):
             title = f"{recipe}, stage {stage}" if len(recipes) > 1 else recipe
-            if context.left() < 0:
-                yield Row(title, verdict="not run", note="no time was left")
+            if context.left() < longest:
+                yield no_time_left(title)
                 continue
+            start = time.monotonic()
             reference = mean_loss(context, recipe, stage, {})
             for variant, runtime in variants.items():
                 yield close(f"{title}: {variant}", mean_loss(context, recipe, stage, runtime), reference)
+            longest = max(longest, time.monotonic() - start)
 
 
 def compiled_training(context: Context) -> Iterator[Row]:
@@ -49,7 +51,7 @@ def compiled_training(context: Context) -> Iterator[Row]:
         reference, last = None, len(stages) - 1
         for variant, runtime in variants.items():
             if context.left() < longest:
-                yield Row(f"{recipe}: {variant}", verdict="not run", note="no time was left")
+                yield no_time_left(f"{recipe}: {variant}")
                 continue
             start = time.monotonic()
             reference = mean_loss(context, recipe, last, {}) if reference is None else reference

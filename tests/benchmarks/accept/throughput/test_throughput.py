@@ -1,12 +1,13 @@
 """Speeds, operations and the estimate that is made of them."""
 
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.accept import estimate
-from benchmarks.accept.machine import fresh_runtime
+from benchmarks.accept.machine import fresh_runtime, per_second
 from benchmarks.accept.step import Context
 from benchmarks.accept.throughput import released_way, training_speed
 from benchmarks.accept.throughput.workloads import GFLOPS, STAGES, eager, workloads
@@ -55,6 +56,38 @@ def test_training_speed_the_released_way_and_the_estimate(tmp_path, monkeypatch)
     values = hours["CISR-PSI ×2, prior"]
     assert values["hours, fastest way"] == pytest.approx(1500 / 5 / 3600 * values["scaled by"])
     assert 100 < values["scaled by"] < 10_000
+
+
+def test_a_workload_is_not_begun_whose_operations_take_longer_than_the_time_that_is_left(tmp_path, monkeypatch):
+    clock = [0.0]
+
+    def measured(*_):
+        clock[0] += 4.0
+        return 1.0, None
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training_speed, "measured", measured)
+    titles = ("CISR-PSI ×2, prior", "CISRNet ×4, whole")
+    some = [w for title in titles for w in workloads(tmp_path, full=False) if w.title == title]
+    monkeypatch.setattr(training_speed, "workloads", lambda folder, full: some)
+    monkeypatch.setattr(training_speed, "WAYS", {"eager fp32": {}})
+    there = context(tmp_path, 9.0)
+    there.began = 0.0
+    rows = list(training_speed.training_speed(there))
+    assert [(row.case, row.verdict) for row in rows] == [
+        ("CISR-PSI ×2, prior: eager fp32", "stated"),
+        ("eager fp32", "not run"),
+    ]
+    assert rows[1].note == "no time was left for CISRNet ×4, whole"
+
+
+def test_one_call_is_enough_where_it_takes_longer_than_the_time_for_all():
+    calls = []
+    rate = per_second(lambda: calls.append(time.sleep(0.05)), torch.device("cpu"), 0.01)
+    assert len(calls) == 3 and 0 < rate <= 20  # two to warm up
+    calls.clear()
+    per_second(lambda: calls.append(time.sleep(0.001)), torch.device("cpu"), 0.1)
+    assert len(calls) >= 5
 
 
 def test_the_released_way_is_the_same_iteration(tmp_path):
