@@ -1,7 +1,7 @@
 """Do the trainings of options/gpu end in time on this device, with weights that restore?
 
     python -m data.download quickstart          # photographs of scikit-image; no network
-    python -m benchmarks.gpu_options [--device cpu] [--minutes 1] [--names cisrnet_x2 ...] [--output DIR]
+    python -m benchmarks.accept.gpu_options [--device cpu] [--minutes 1] [--names cisrnet_x2 ...] [--output DIR]
 
 Each is checked as by `--check` and trained. Its last stage's best weights are scored beside those that it started from
 and bicubic (at scale 1 the input): Y-PSNR on 96×96 pixels of each held-out photograph at the first compression that the
@@ -30,7 +30,7 @@ SIDE = 96
 def main(argv: list[str]) -> int:
     """Check, train and score each, print a table; returns the exit status."""
     names = sorted(path.stem for path in OPTIONS.glob("*.yml"))
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_options", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accept.gpu_options", description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--minutes", type=float, default=1, help="of each training (default 1)")
     parser.add_argument("--batch", type=int, default=None, help="default: 2 on a CPU, the file's on a GPU")

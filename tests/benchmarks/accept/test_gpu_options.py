@@ -5,7 +5,7 @@ from argparse import Namespace
 import pytest
 import skimage.data
 
-from benchmarks import gpu_options
+from benchmarks.accept import gpu_options
 from losses.backbones import LossWeightsError
 from training.recipes.adversarial import AdversarialOptions
 from utils.errors import UserError
