@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OPTIONS = ROOT / "options" / "gpu"
 SIDE = 96
 """Pixels of a side of the images that are scored."""
