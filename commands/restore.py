@@ -43,7 +43,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     formats = [suffix.strip(".") for suffix in LONGEST_SIDE]
     files.add_argument("--format", choices=formats, default="png", help="of the restored photos (default: png)")
     files.add_argument("--quality", type=int, help="1 to 100, for jpg, webp and avif (default: 95)")
-    files.add_argument("--overwrite", action="store_true", help="restore again what is already there, else skipped")
+    files.add_argument("--overwrite", action="store_true", help="replace existing results (default: skip them)")
     files.add_argument(
         "--max-megapixels", type=float, default=200, help="refuse larger photos, before and after (default: 200)"
     )

@@ -29,7 +29,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--border", type=int, required=True, help="pixels shaved from each side: the scale, 0 at scale 1"
     )
     parser.add_argument(
-        "--convention", choices=list(CONVENTIONS), default="matlab", help="of Y and SSIM (default: matlab)"
+        "--convention", choices=list(CONVENTIONS), default="matlab", help="convention of Y and SSIM (default: matlab)"
     )
     parser.add_argument("--csv", type=Path, help="also write the rows, unrounded, to this file")
     return parser.parse_args(argv)

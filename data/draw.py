@@ -180,8 +180,8 @@ def _ink(rng: np.random.Generator) -> Colour:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m data.draw", description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, required=True, help="folder of the images; made where it is missing")
-    parser.add_argument("--count", type=int, default=60, help="how many (default: 60)")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the images; created if it is missing")
+    parser.add_argument("--count", type=int, default=60, help="number of images (default: 60)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     if arguments.count < 1 or arguments.seed < 0:

@@ -56,19 +56,19 @@ def _step(text: str, kind: type[StepType], example: str) -> StepType:
 
 
 class RepostOptions(Section):
-    """Histories of photos that were posted again and again: every patch is compressed once or several times, each time
-    by one of `compressions`."""
+    """Histories of photos that are posted repeatedly: every patch is compressed once or several times, each time by one
+    of `compressions`."""
 
     encodings: tuple[Annotated[float, Field(ge=0)], ...] = Field(default=(0.5, 0.3, 0.2), min_length=1, max_length=8)
-    """Chances of one, two, three … encodings, relative to each other."""
+    """Relative probabilities of one, two, three … encodings."""
     resize: str = "resize0.5..1"
-    """The factor of a resize before one of the encodings; the HR patch is resized alike."""
+    """Factor of a resize before one of the encodings; the HR patch is resized by the same factor."""
     resize_chance: float = Field(default=0.5, ge=0, le=1)
     """Share of the patches that are resized."""
     shift: str = "shift0..15,0..15"
-    """Rows and columns cut off between two encodings: the second block grid lies so far off the first."""
+    """Rows and columns that are cut off between two encodings, which shifts the second block grid against the first."""
     shift_chance: float = Field(default=0.5, ge=0, le=1)
-    """Chance of a shift between two encodings without a resize; else their block grids lie on each other."""
+    """Probability of a shift between two encodings without a resize; without a shift, their block grids are aligned."""
 
     @model_validator(mode="after")
     def _steps(self) -> RepostOptions:
@@ -90,22 +90,22 @@ class RepostOptions(Section):
 
 
 class TrainPairsOptions(Section):
-    """Two folders of images that another program, a platform or a camera made of each other."""
+    """Two folders of images, where another program, a platform or a camera made one from the other."""
 
     lr: Path
-    """Folder of LR images with the base names of the HR images, or these and a suffix (`0801x2.png`, `0801_lr.jpg`)."""
+    """Folder of LR images, named like the HR images, with or without a suffix (`0801x2.png`, `0801_lr.jpg`)."""
     hr: Path
-    """Folder of HR images: `scale` times as large; less than one LR pixel more or fewer is cropped."""
+    """Folder of HR images, `scale` times as large as the LR images; a difference below one LR pixel is cropped."""
     weight: float | None = Field(default=None, gt=0)
-    """Share of the patches that are cut from these pairs, relative to the other weights; null: their number."""
+    """Share of the patches that are cut from these pairs, relative to the other weights; null: the number of pairs."""
 
 
 class TrainDataOptions(Section):
-    """What training patches are cut from."""
+    """Source of the training patches."""
 
     hr: Path | Annotated[tuple[Path, ...], Field(min_length=1)] | None = None
-    """Folder of HR images, or a list of folders; a `.tar` of `python -m data.pack` stands for one. Null: the images of
-    a `prepared` store that is whole already."""
+    """Folder of HR images, or a list of folders; a `.tar` of `python -m data.pack` counts as one. Null: the images of
+    a `prepared` store that is complete."""
     prepared: Path | None = None
     """Folder of the prepared store (docs/data.md). Null: beside the first HR folder (of `hr`, else of `pairs`), named
     `<folder>.prepared`."""
@@ -114,13 +114,14 @@ class TrainDataOptions(Section):
     weight: float | None = Field(default=None, gt=0)
     """Share of the patches that are cut from `hr`, relative to the weights of `pairs`; null: its number of images."""
     pairs: tuple[TrainPairsOptions, ...] = ()
-    """Pairs of folders beside `hr`, or instead of it: LR images are taken as they are."""
+    """Pairs of folders in addition to `hr` or instead of it; their LR images are used unchanged."""
     compress: Literal["ahead", "on_the_fly"] = "ahead"
-    """`ahead`: whole LR images are compressed once and stored. `on_the_fly`: a region around each patch is compressed
-    as it is drawn, with a random phase of the block grid; allows ranges such as `jpeg10..95`."""
+    """`ahead`: LR images are compressed once, undivided, and stored. `on_the_fly`: a region around each patch is
+    compressed when the patch is drawn, with a random phase of the block grid; this allows ranges such as
+    `jpeg10..95`."""
     repost: RepostOptions | None = None
-    """Compress each patch once or several times, as photos of unknown history are; `compress: on_the_fly` only. Null:
-    once, as the drawn one of `compressions` says."""
+    """Compress each patch once or several times, like a photo of unknown history; `compress: on_the_fly` only. Null:
+    once, by one of `compressions`."""
     patch_size: int = Field(default=48, ge=4)
     """Side of a training patch in LR pixels; the HR patch is `scale` times as large."""
     flip: bool = True
@@ -128,10 +129,10 @@ class TrainDataOptions(Section):
     rotate: bool = True
     """Rotate patches by 90° at random."""
     grey: float = Field(default=0.0, ge=0, le=1)
-    """Share of patches that are made grey before they are compressed; `compress: on_the_fly` only."""
+    """Share of patches that are converted to grey before compression; `compress: on_the_fly` only."""
     hide_steps: float = Field(default=0.0, ge=0, le=1)
-    """Share of JPEG patches whose quantisation is hidden from a network that reads it, as in a file that was decoded
-    and saved as another format."""
+    """Share of JPEG patches whose quantisation steps are hidden from a network that reads them, as if the JPEG had been
+    decoded and saved in another format."""
     workers: int | None = Field(default=None, ge=0, le=1024)
     """Loader processes per rank; 0 loads in the training process; null: one per spare core, 1 to 4."""
 
@@ -193,18 +194,18 @@ class EvaluationSetOptions(Section):
     hr: Path
     """Folder of HR images."""
     lr: Path | None = None
-    """Folder of LR images with the same base names, or these and a suffix (`0801x2.png`); null: made from `hr` (MATLAB
-    bicubic, then `compressions`)."""
+    """Folder of LR images, named like the HR images, with or without a suffix (`0801x2.png`); null: made from `hr`
+    (MATLAB bicubic, then `compressions`)."""
     compressions: tuple[str, ...] = ("none",)
     """Compressions of the LR images made here."""
     compression_names: tuple[Annotated[str, Field(pattern=r"^[\w][\w .()+-]*$")], ...] = ()
-    """What the compressions are called in tables and reports, in their order; none: as they are written."""
+    """Names of the compressions in tables and reports, in the order of `compressions`; empty: the specs themselves."""
     scale: int | None = Field(default=None, ge=1)
-    """Must equal the generator's where given: a reminder for the reader, checked before anything is loaded."""
+    """If given, must equal the generator's scale: a reminder for the reader, checked before anything is loaded."""
     grey: Grey | None = None
-    """Grey images: Y is taken of every image first, then it is compressed (JPEG: with one component), restored and
-    scored. `bt601_limited`: MATLAB's Y, 16 to 235; `bt601_full`: OpenCV's and JPEG's, 0 to 255; `file`: the files are
-    grey. Null: in colour."""
+    """Every image is converted to its Y first, then compressed (JPEG: with one component), restored and scored.
+    `bt601_limited`: MATLAB's Y, 16 to 235; `bt601_full`: the Y of OpenCV and JPEG, 0 to 255; `file`: the files are
+    grey. Null: colour."""
 
     @field_validator("compressions")
     @classmethod
@@ -230,7 +231,7 @@ class EvaluationSetOptions(Section):
 
 
 class PhotoSetOptions(Section):
-    """A folder of photos without ground truth, restored as they are: no scores, but a sheet to look at."""
+    """A folder of photos without ground truth: they are restored and shown on a contact sheet, not scored."""
 
     name: str = Field(min_length=1, pattern=r"^[\w][\w .()+-]*$")
     """Name of the sheet and folder name of the restored photos."""

@@ -27,17 +27,18 @@ HEAD = """\
 
 Written by `python docs/build.py` from the option types; edit those.
 
-An options file is YAML. `base: other.yml` (a path relative to the file) takes everything from another file first:
-sections are merged key by key, unless they name another `type`; lists and values are replaced. In a list whose items
-have names (`stages`, `models`, `datasets`, …) an item may say `like: <name of an earlier item>`: the keys that it does
-not give itself come from that item, by the same rule. On the command line, `dotted.key=value` overrides a key after
-that: `stages.0.optimizer.lr=2e-4` (of this stage alone), `data.train.compressions=[jpeg10, webp20]`. Unknown keys,
-wrong types and impossible combinations are refused before anything is loaded. Numbers follow YAML 1.2: `1e-4` is a
-number and `010` is ten; `yes`, `no`, `on` are text. On the command line only lists, sections and quoted texts are read
-as YAML: any other value is taken as it stands, a path with ` #` in it too.
+An options file is YAML. `base: other.yml` (a path relative to the file) inherits all keys of another file: sections
+are merged key by key unless their `type` differs; lists and values are replaced. In a list of named items (`stages`,
+`models`, `datasets`, …), an item can inherit from an earlier one by the same rule: `like: <name of the earlier item>`.
+On the command line, `dotted.key=value` overrides a key afterwards: `stages.0.optimizer.lr=2e-4` (only in this stage),
+`data.train.compressions=[jpeg10, webp20]`. Unknown keys, wrong types and impossible combinations are refused before
+anything is loaded. Numbers follow YAML 1.2: `1e-4` is a number and `010` is ten; `yes`, `no`, `on` are text. On the
+command line, only lists, sections and quoted texts are parsed as YAML; any other value is used literally, even a path
+that contains ` #`.
 
-Editors with a YAML language server complete and check keys: the first line of the shipped files names a schema of
-`options/schema/`. It knows keys, types and texts; what must be there and what goes together is checked on loading.
+Editors with a YAML language server complete and check keys: the first line of each options file names a schema in
+`options/schema/`. The schema covers keys, types and descriptions; required keys and combinations are checked when the
+file is loaded.
 """
 
 

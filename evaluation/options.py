@@ -28,16 +28,16 @@ class ModelOptions(Section):
     generator: AnyGeneratorOptions | None = None
     """The network; not needed if `weights` was exported by this project, as such a file names its network."""
     weights: Path | None = None
-    """A weights file, or the name of bundled weights (`test.py restore --list`), if `generator` is left out. If the
-    file does not exist, the table has a row that says so. `{quality}` in the path, here and in `generator`, is replaced
-    by the quality of the compression, for methods with one network per quality."""
+    """Without `generator`: a weights file or the name of bundled weights (`test.py restore --list`). If the file does
+    not exist, the row says so. `{quality}` in the path, here and in `generator`, is replaced by the quality of the
+    compression, for methods with one network per quality."""
     program: ProgramOptions | None = None
     """An external program instead of a network. If it fails, its row says so."""
     consistency: bool = False
     """At scale 1, move the restored image of a JPEG into its quantisation cell: each DCT coefficient within half a step
     of that of the file (data/jpeg_files/cell.py). This is the default of `test.py restore`."""
     published: str | None = None
-    """Method of `evaluation/published/` whose figures are shown beside this row if set, scale, compression and
+    """Method in `evaluation/published/` whose scores are shown beside this row if data set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""
 
     @field_validator("weights")
@@ -90,7 +90,7 @@ class ModelOptions(Section):
 
 
 class LeastGainOptions(Section):
-    """The row that the others are compared with image by image."""
+    """The row with which the others are compared image by image."""
 
     over: str = Field(min_length=1)
     """Name of a model, for example of the input."""
@@ -118,8 +118,9 @@ class EvaluationOptions(Section):
     border: int | None = Field(default=None, ge=0)
     """Pixels shaved before Y-PSNR and SSIM; null: the scale (0 at scale 1)."""
     scored: Scored = "image"
-    """What is scored. `image`: the 8-bit image that is saved. `subjective_qe`, as in SubjectiveQE-ESRGAN's program: the
-    network's output, neither rounded nor clamped; both images are cropped at the right and bottom to multiples of 8."""
+    """The output that is scored. `image`: the 8-bit image that is saved. `subjective_qe`: the network's output, neither
+    rounded nor clamped, as in SubjectiveQE-ESRGAN's program; both images are cropped at the right and bottom to
+    multiples of 8."""
     lpips_weights: Path | None = None
     """File with torchvision's `features.N.*` of AlexNet; null: torchvision's file in `checkpoints/`, its cache or a
     download. If it cannot be downloaded, the columns of LPIPS say so."""
@@ -132,7 +133,8 @@ class EvaluationOptions(Section):
     bd: BdOptions | None = None
     """BD-rate and BD-PSNR of every row: `{against: Input}`. Null: none."""
     least_gain: LeastGainOptions | None = None
-    """Add tables of the image that gains least over a row: `{over: Input}` shows whether a network degrades any."""
+    """Add tables that name the image that gains least over a row: `{over: Input}` shows whether a network degrades an
+    image."""
     findings: tuple[str, ...] = ()
     """Comparisons stated in a paper, printed below the tables: `Figure 8`, `Figure 9` of CISRNet."""
     save_images: bool = True
@@ -140,7 +142,7 @@ class EvaluationOptions(Section):
     report: bool = True
     """Write `report.html`: tables, curves and pictures to compare, on one page of at most 20 MB."""
     unfolding_steps: bool = False
-    """Also write the output of each step of an unfolded network (CISR-PSI), and its PSNR as a figure."""
+    """Also write the output of each step of an unfolded network (CISR-PSI), and plot its PSNR."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: CUDA where there is one."""
 

@@ -115,7 +115,7 @@ class LpipsLossOptions(LossOptions):
     """LPIPS as a term of a training objective."""
 
     net: Net = "vgg"
-    """Backbone: `alex`, `vgg` or `squeeze`. Training on the one that is reported flatters the report."""
+    """Backbone: `alex`, `vgg` or `squeeze`. Do not train with the backbone that you report: it flatters the scores."""
     range: Range = "standard"
     """`standard` or `unit_range`, see `build_lpips`."""
     weights: Path | None = None

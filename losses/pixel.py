@@ -16,16 +16,17 @@ class PixelLossOptions(LossOptions):
     type: Literal["l1", "mse", "charbonnier"]
     """`l1` mean |d|, `mse` mean d², `charbonnier` mean √(d² + eps)."""
     value_range: Literal[1, 255] = 1
-    """Largest value of the images that are compared. CISRNet and CISR-PSI take their L1 on 0–255; only beside
-    another loss does it matter."""
+    """Largest value of the compared images. CISRNet and CISR-PSI compute L1 on 0–255. It matters only beside another
+    loss."""
     eps: float = Field(default=1e-6, gt=0)
     """Charbonnier's ε, on the squared values of `value_range`."""
     luma: float = Field(default=0.0, ge=0)
-    """Factor of the same distance between the images' Y (BT.601), added to that of R, G and B: Y-PSNR does not see
-    errors of colour, they do."""
+    """Weight of the same distance between the images' Y (BT.601), added to the distance of R, G and B, which also
+    measures errors in colour."""
     balance: float = Field(default=0.0, ge=0, le=1)
-    """Keeps strongly compressed patches from owning the gradient: each patch's distance is divided by that of the
-    network's input to this power. At 0 they count as they come, at 1 each by the share of its error that is left."""
+    """Keeps strongly compressed patches from dominating the gradient: each patch's distance is divided by the distance
+    of the network's input, raised to this power. 0 leaves the distances unchanged; 1 counts each patch by the share of
+    its error that remains."""
 
 
 # R, G and B in Y, from values of one range to values of the same range.

@@ -24,13 +24,13 @@ class ARCNNOptions(GeneratorOptions):
 
     type: Literal["arcnn"] = "arcnn"
     scale: Literal[1] = 1
-    """It restores at the size that it is given."""
+    """Always 1: the output has the size of the input."""
     channels: Literal[1, 3] = 1
-    """1: Y alone is restored, Cb and Cr stay as they are; 3: RGB."""
+    """1: only Y is restored, and Cb and Cr stay unchanged; 3: RGB."""
     luma: Luma = "full"
-    """Which Y a network of one channel takes of colour images: `full` (0 to 255) or `limited` (16 to 235)."""
+    """The Y of colour images that a single-channel network gets: `full` (0 to 255) or `limited` (16 to 235)."""
     num_feat: tuple[_Channels, _Channels, _Channels] = (64, 32, 16)
-    """Channels behind feature extraction, enhancement and mapping."""
+    """Output channels of feature extraction, enhancement and mapping."""
     kernels: tuple[Kernel, Kernel, Kernel, Kernel] = (9, 7, 1, 5)
     """Sides of the kernels, the reconstruction's last."""
 

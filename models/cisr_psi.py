@@ -35,14 +35,14 @@ class CISRPSIOptions(GeneratorOptions):
     blocks: int = Field(default=12, ge=1, le=MOST_PARTS)
     """Residual channel attention blocks in each group."""
     steps: int = Field(default=3, ge=1, le=100)
-    """How often the two modules are applied, one after the other, with the same weights."""
+    """Number of unfolding steps: each applies the two modules in turn, with the same weights."""
     window: Annotated[int, Field(le=10**6)] | Literal["none"] = RELEASED_WINDOW
     """The non-local operator splits images of `window`² pixels and more (released: 80); `none`: never."""
     mask: MaskKind = "clamped"
     """Negative block-artefact masks: `clamped` at 0, or left alone (`released`: for released weights)."""
     prior: Literal["nonlocal", "none"] = "nonlocal"
-    """Third image that each module sees: the `nonlocal` operator's, or, for an ablation, `none`: the compressed image
-    in its place. The weights are the same; those of the operator are then unused."""
+    """Third input of each module: the output of the `nonlocal` operator or, for an ablation (`none`), the compressed
+    image instead. The weights keep their shapes; those of the operator are then unused."""
 
     _attention_has_channels = model_validator(mode="after")(attention_has_channels)
 

@@ -21,11 +21,11 @@ class DnCNNOptions(GeneratorOptions):
 
     type: Literal["dncnn"] = "dncnn"
     scale: Literal[1] = 1
-    """It restores at the size that it is given."""
+    """Always 1: the output has the size of the input."""
     channels: Literal[1, 3] = 1
-    """1: Y alone is restored, Cb and Cr stay as they are; 3: RGB."""
+    """1: only Y is restored, and Cb and Cr stay unchanged; 3: RGB."""
     luma: Luma = "full"
-    """Which Y a network of one channel takes of colour images: `full` (0 to 255) or `limited` (16 to 235)."""
+    """The Y of colour images that a single-channel network gets: `full` (0 to 255) or `limited` (16 to 235)."""
     num_feat: int = Field(default=64, ge=1, le=MOST_CHANNELS)
     """Channels of every feature map."""
     layers: int = Field(default=20, ge=2, le=MOST_PARTS)

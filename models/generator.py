@@ -23,7 +23,7 @@ class GeneratorOptions(Section):
     scale: int = Field(ge=1, le=8)
     """How many times larger the output is than the input, per side."""
     weights: Path | None = None
-    """File to load: a published format of this network, or what training here wrote. Null: random weights."""
+    """Weights file: a published format of this network, or a file that training here wrote. Null: random weights."""
     type: str
     """The network's name; each network's options take theirs alone."""
 

@@ -50,15 +50,15 @@ def _parser() -> argparse.ArgumentParser:
 
     def of_an_evaluation(name: str, draw: Draw, help: str) -> argparse.ArgumentParser:
         added = command(name, draw, help)
-        added.add_argument("--options", type=Path, required=True, help="options file of an evaluation that was run")
-        added.add_argument("overrides", nargs="*", metavar="key=value", help="the overrides it was run with")
+        added.add_argument("--options", type=Path, required=True, help="options file of a finished evaluation")
+        added.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of that evaluation")
         return added
 
     curves = of_an_evaluation("curves", _curves, "scores over quality and over bits per pixel, a panel per codec")
     heat_map = of_an_evaluation("heat-map", _heat_map, "gain over the baseline: models × compressions")
     for scored in (curves, heat_map):
         scored.add_argument("--measure", default="psnr_y", help="a metric of the evaluation (default: psnr_y)")
-    crops = of_an_evaluation("crops", _crops, "parts of restored images side by side, with the image's scores")
+    crops = of_an_evaluation("crops", _crops, "crops of restored images side by side, with scores of the full image")
     crops.add_argument(
         "--image",
         action="append",
