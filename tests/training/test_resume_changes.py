@@ -60,6 +60,8 @@ def test_changed_options_of_the_optimiser_are_in_force(photos, tmp_path, capsys,
     train(options, "auto", "stages.0.iterations=4", *overrides)
     state = read_checkpoint(stage(options).checkpoint(4))["optimizers"]["generator"]
     (group,) = state["param_groups"]
+    if "decoupled_weight_decay" not in group:  # torch 2.6: AdamW does not say so
+        in_force = {key: value for key, value in in_force.items() if key != "decoupled_weight_decay"}
     assert {key: group[key] for key in in_force} == in_force
     assert all(float(entry["step"]) == 4 for entry in state["state"].values())  # the averages went on
     said = capsys.readouterr().err
