@@ -15,6 +15,7 @@ from torch import Tensor
 
 from data.jpeg_files import NO_FILE, CompressedFile
 from data.jpeg_files.cell import MCU, JpegCell
+from data.jpeg_files.quantisation import UNKNOWN
 from inference.complexity import activation_bytes
 from inference.forward import Precision, finite, forward
 from inference.tiles import MULTIPLE, Grid, blend, grid, regrouped, samples
@@ -25,6 +26,12 @@ from utils.memory import available_bytes
 
 OVERLAP = 48
 """LR pixels that tiles share. Measured on RRDBNet (docs/restoring.md); networks that fold pixels need the most."""
+
+LEAST_CHANGE = 1.6
+"""Change of an image, as root mean square of 255, below which it stays as it was if its quantisation steps are unknown.
+
+So faint artefacts cannot be told from texture. Measured on Kodak24 (docs/notes/residual_unet.md).
+"""
 
 _LEAST_TILE = 32
 _LARGEST_TILE = 1024  # beyond it nothing gets faster
@@ -105,6 +112,9 @@ class Restorer:
     what a network sees of the whole (channel attention: CISRNet, RCAN), those of samples of the image are taken first
     and held for all tiles. CISR-PSI gives tiles another result than the whole.
 
+    Where a network that reads quantisation steps does not know them and would change the image by less than
+    `LEAST_CHANGE`, the image stays as it was, and `note` says so: it is clean, or the change would harm more than help.
+
     Args:
         generator: in eval mode, on `device`.
         precision: of the network: `bf16` and `fp16` run it under autocast; fp16 on CUDA only.
@@ -143,7 +153,7 @@ class Restorer:
         if not 0 <= strength <= 1:
             raise UserError(f"strength is {strength:g}; give 0 to 1")
         self.tile, self.consistency, self.strength = tile, consistency, strength
-        self.tiles = 0
+        self.tiles, self.kept = 0, False
         self.looks_at_whole = generator.looks_at_whole
         self._bytes_per_pixel = activation_bytes(generator)
 
@@ -186,6 +196,8 @@ class Restorer:
     @property
     def note(self) -> str | None:
         """What to know of the image that was restored last, if anything."""
+        if self.kept:
+            return "left as it is: nothing was found that is sure to be an artefact"
         if self.tiles < 2 or not self.looks_at_whole or self.generator.averages_can_be_held:
             return None
         return f"restored in {self.tiles} tiles by a network that looks at the whole image: seams may show"
@@ -241,7 +253,8 @@ class Restorer:
             parts = torch.from_numpy(sample.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(top_value))
             network(parts.to(self.device))
 
-        row = 0
+        row, squares = 0, 0.0
+        unsure = self.generator.reads_steps and file.steps == UNKNOWN and scale == 1
         held = self.generator.averages_can_be_held and tiles.count > 1
         with (
             torch.inference_mode(),
@@ -253,8 +266,13 @@ class Restorer:
                     band = _agreeing(band, cell, row)
                 rounded = (band * top_value + 0.5).floor_().clamp_(0, top_value).permute(1, 2, 0).numpy()
                 restored[row : row + len(rounded)] = rounded
+                if unsure:
+                    before = image[row : row + len(rounded)].astype(np.float32)
+                    squares += float(np.square(rounded - before).sum(dtype=np.float64))
                 row += len(rounded)
-        return restored
+        change = 255 / top_value * math.sqrt(squares / image.size)
+        self.kept = unsure and change < LEAST_CHANGE * self.strength
+        return image.copy() if self.kept else restored
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
