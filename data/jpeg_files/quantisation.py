@@ -22,7 +22,8 @@ UNKNOWN: Steps = (0.0, 0.0)
 def steps_in_file(data: bytes) -> Steps:
     """Return the mean steps in the header of a JPEG file, `UNKNOWN` for other data.
 
-    A grey file has one table, which is used for both.
+    A grey file has one table, that of luma. Its chroma step is the one that colour files with this luma step usually have:
+    a network that was trained on colour files expects both.
     """
     try:
         with without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
@@ -31,7 +32,22 @@ def steps_in_file(data: bytes) -> Steps:
             means = [float(np.mean(tables[component[3]])) for component in image.layer]
     except (OSError, SyntaxError, ValueError, KeyError, IndexError):
         return UNKNOWN
-    return (means[0], means[1] if len(means) > 1 else means[0]) if means else UNKNOWN
+    if not means:
+        return UNKNOWN
+    return means[0], means[1] if len(means) > 1 else _usual_chroma_step(means[0])
+
+
+def _usual_chroma_step(luma: float) -> float:
+    """The mean chroma step of the files that OpenCV writes with this mean luma step."""
+    lumas, chromas = _usual_steps()
+    return float(np.interp(luma, lumas, chromas))
+
+
+@lru_cache(maxsize=1)
+def _usual_steps() -> tuple[list[float], list[float]]:
+    """Mean luma steps of the qualities 100 to 1, ascending, and the mean chroma steps."""
+    pairs = sorted({steps_of(Jpeg(quality)) for quality in range(1, 101)})
+    return [luma for luma, _ in pairs], [chroma for _, chroma in pairs]
 
 
 @lru_cache(maxsize=1024)

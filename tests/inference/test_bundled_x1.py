@@ -39,3 +39,10 @@ def test_leaves_clean_pictures_alone(restorer, photo):
         assert np.array_equal(restorer(clean), clean) and "left as it is" in restorer.note
     restorer(compress(photo, "jpeg10"))
     assert restorer.note is None
+
+
+def test_gains_on_a_grey_file(restorer, photo):
+    grey = np.repeat(photo[..., 1:2], 3, axis=2)
+    before = compress(grey, "jpeg40:400")
+    after = restorer(before, file=CompressedFile(encode(grey, "jpeg40:400")))
+    assert psnr_rgb(after, grey) - psnr_rgb(before, grey) > 0.4

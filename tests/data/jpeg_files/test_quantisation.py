@@ -32,10 +32,11 @@ def test_others_are_unknown(spec: str) -> None:
     assert steps_of(parse(spec)) == steps_in_file(encode(PHOTO, spec)) == UNKNOWN
 
 
-def test_a_grey_file_has_one_table_for_both() -> None:
+@pytest.mark.parametrize("quality", [5, 10, 50, 73, 90, 98])
+def test_the_chroma_step_of_a_grey_file_is_that_of_a_colour_file(quality: int) -> None:
     file = io.BytesIO()
-    Image.fromarray(PHOTO).convert("L").save(file, "JPEG", quality=50)
-    assert steps_in_file(file.getvalue()) == (57.625, 57.625)
+    Image.fromarray(PHOTO).convert("L").save(file, "JPEG", quality=quality)
+    assert steps_in_file(file.getvalue()) == pytest.approx(steps_in_file(encode(PHOTO, f"jpeg{quality}")))
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xdb\x00\x43\x00", b"no image"])
