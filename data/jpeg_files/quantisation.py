@@ -22,8 +22,8 @@ UNKNOWN: Steps = (0.0, 0.0)
 def steps_in_file(data: bytes) -> Steps:
     """Return the mean steps in the header of a JPEG file, `UNKNOWN` for other data.
 
-    A grey file has one table, that of luma. Its chroma step is the one that colour files with this luma step usually have:
-    a network that was trained on colour files expects both.
+    A grey file has the table of luma alone. Its chroma step is the one that colour files with this luma step usually
+    have: a network that was trained on colour files expects both.
     """
     try:
         with without_pillows_limit(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
