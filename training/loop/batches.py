@@ -22,7 +22,6 @@ _LOOK_S = 0.1  # interval of checks for a stop or a stall while waiting for a ba
 _LEAVE_S = 2.0  # time for the thread to finish
 _NOTICE_S = 20.0  # time for it to notice that its loader processes were killed; torch looks every 5 s
 
-
 _MOST_BY_CLOCK = 1 << 48
 """Samples reserved for a stage that ends by the clock: more than it can draw."""
 
