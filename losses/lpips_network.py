@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from losses import backbones
 from losses.options import LossOptions
+from utils.autocast import without_autocast
 from utils.torch_files import TorchFileError, load_torch_file
 
 Net = Literal["alex", "vgg", "squeeze"]
@@ -59,9 +60,7 @@ class LpipsNetwork(nn.Module):
         self.register_buffer("std", std.view(3, 1, 1))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        kind = a.device.type  # "meta", where memory is counted, has no autocast
-        unchanged = self.autocast or not torch.amp.is_autocast_available(kind)
-        with nullcontext() if unchanged else torch.autocast(kind, enabled=False):
+        with nullcontext() if self.autocast else without_autocast(a.device.type):
             layers = zip(self._features(a), self._features(b), strict=True)
             distances = [
                 ((of_a - of_b).square() * self.get_buffer(f"head{number}")).sum(dim=1).mean(dim=(1, 2))

@@ -5,7 +5,6 @@ Johnson et al., ECCV 2016; before the activation as in ESRGAN (arXiv 1809.00219,
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from losses import backbones
 from losses.options import LossOptions
 from losses.pixel import mean_distance
+from utils.autocast import without_autocast
 
 
 class PerceptualLossOptions(LossOptions):
@@ -66,8 +66,7 @@ class PerceptualLoss(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        kind = sr.device.type  # "meta", where memory is counted, has no autocast
-        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        with without_autocast(sr.device.type):
             with torch.no_grad():
                 target = self._features(hr)
             difference = self._features(sr) - target

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, Generator, GeneratorOptions
+from models.layers import ToImage
 from models.luma import Luma, restore_luma
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
@@ -44,9 +45,10 @@ class ARCNN(Generator):
     def __init__(self, options: ARCNNOptions):
         super().__init__(options)
         widths = (options.channels, *options.num_feat, options.channels)
+        layers = (nn.Conv2d, nn.Conv2d, nn.Conv2d, ToImage)
         convs = [
-            nn.Conv2d(before, after, side, padding=side // 2, padding_mode="replicate")
-            for before, after, side in zip(widths, widths[1:], options.kernels)
+            layer(before, after, side, padding=side // 2, padding_mode="replicate")
+            for layer, before, after, side in zip(layers, widths, widths[1:], options.kernels)
         ]
         for conv in convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")

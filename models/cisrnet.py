@@ -16,6 +16,7 @@ from models.layers import (
     SpatialAttention,
     attention_has_channels,
     conv3,
+    to_image3,
     upsampler,
     zero,
 )
@@ -91,7 +92,7 @@ class CISRNet(Generator):
         )
         self.coarse_body_last = conv3(feat, feat)
         self.coarse_upsampler = upsampler(feat, options.scale)
-        self.coarse_last = conv3(feat, 3)
+        self.coarse_last = to_image3(feat)
         self.fine: nn.Sequential | None = None
         if options.fine_groups:
             self.fine = nn.Sequential(

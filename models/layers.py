@@ -9,11 +9,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.global_average import GlobalAverage
+from utils.autocast import without_autocast
 
 
 def conv3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:
     """3×3 convolution that keeps the size."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
+
+
+class ToImage(nn.Conv2d):
+    """Convolution whose output is an image, not a residual; in float32 whatever the autocast type.
+
+    bfloat16 has eight significant bits: it cannot tell neighbouring grey levels of a bright pixel apart.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        with without_autocast(features.device.type):
+            return super().forward(features.to(self.weight.dtype))
+
+
+def to_image3(in_channels: int) -> ToImage:
+    """3×3 convolution from features to an RGB image of the same size."""
+    return ToImage(in_channels, 3, 3, padding=1)
 
 
 def relu_stack(channels: int, num_feat: int, layers: int) -> nn.Sequential:

@@ -6,12 +6,13 @@ are averaged with the weights found, those that look like block artefacts counti
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from utils.autocast import without_autocast
 
 MaskKind = Literal["clamped", "released"]
 
@@ -66,7 +67,7 @@ class NonLocalPrior(nn.Module):
             replication and cropped back.
         """
         height, width = z.shape[-2:]
-        with _no_autocast(z.device.type):
+        with without_autocast(z.device.type):
             z, guide = (_three_at_least(image.detach().float()) for image in (z, guide))
             return self._in_windows(z, guide)[..., :height, :width]
 
@@ -158,13 +159,6 @@ def block_artefacts(z: Tensor, guide: Tensor) -> Tensor:
     z_norm, g_norm = (z_x.square() + z_y.square()).sqrt(), (g_x.square() + g_y.square()).sqrt()
     cosine = (z_x * g_x + z_y * g_y + _EPSILON) / (z_norm * g_norm + _EPSILON)
     return (z_norm >= _EDGE) * torch.where(g_norm >= _EDGE, 1 - cosine, 1)
-
-
-def _no_autocast(device_type: str) -> AbstractContextManager[object, bool | None]:
-    """Autocast switched off; nothing to switch on devices without it (`meta`, for shapes and FLOP counts)."""
-    if torch.amp.is_autocast_available(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return nullcontext()
 
 
 def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.interpolation_start import start_as_upscaling
-from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, div2k_mean, upsampler
+from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, div2k_mean, to_image3, upsampler
 
 
 class RCANOptions(GeneratorOptions):
@@ -48,7 +48,7 @@ class RCAN(Generator):
         )
         self.body_last = conv3(feat, feat)
         self.upsampler = upsampler(feat, options.scale)
-        self.last = conv3(feat, 3)
+        self.last = to_image3(feat)
         self.register_buffer("mean", div2k_mean(), persistent=False)
 
     def forward(self, lr: Tensor) -> Tensor:

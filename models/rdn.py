@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.interpolation_start import start_as_upscaling
-from models.layers import conv3, upsampler
+from models.layers import conv3, to_image3, upsampler
 
 
 class RDNOptions(GeneratorOptions):
@@ -62,7 +62,7 @@ class RDN(Generator):
         )
         self.fuse = nn.Sequential(nn.Conv2d(options.blocks * feat, feat, 1), conv3(feat, feat))
         self.upsampler = upsampler(feat, options.scale)
-        self.last = conv3(feat, 3)
+        self.last = to_image3(feat)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Shapes and range: see `Generator`."""

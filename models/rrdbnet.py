@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from models.checkpoints import read_renamed
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.interpolation_start import carry_image
-from models.layers import conv3, pad_to_multiple, zero
+from models.layers import conv3, pad_to_multiple, to_image3, zero
 from models.weight_files import WeightsError
 
 
@@ -177,7 +177,7 @@ class RRDBNet(Generator):
             self.add_module(f"conv_up{stage}", conv3(feat, feat))
         if self.doublings:
             self.conv_hr = conv3(feat, feat)
-        self.conv_last = conv3(feat, 3)
+        self.conv_last = to_image3(feat)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Shapes and range: see `Generator`."""

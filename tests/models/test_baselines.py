@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from models import build_generator, count_parameters, options_in_file
+from models.layers import ToImage
 from models.weight_files import export_weights
 
 SMALL = {
@@ -86,10 +87,14 @@ def test_forward_stays_on_its_device_and_never_waits_for_it(fake_cuda, type_, sc
         seen = []
         for layer in network.modules():
             if isinstance(layer, torch.nn.Conv2d):
-                layer.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+                layer.register_forward_hook(lambda conv, _, output: seen.append((type(conv), output.dtype)))
         sr = network(lr)
     assert sr.device.type == "cuda" and sr.shape == (2, 3, 12 * scale, 10 * scale)
-    assert set(seen) == {torch.bfloat16}  # autocast reached the convolutions
+    assert {kind is ToImage: dtype for kind, dtype in seen} == {
+        False: torch.bfloat16,  # autocast reached the convolutions
+        **({True: torch.float32} if any(kind is ToImage for kind, _ in seen) else {}),
+    }
+    assert sr.dtype == torch.float32
 
 
 @pytest.mark.parametrize(("type_", "scale"), CASES)

@@ -69,9 +69,12 @@ def test_runs_on_cuda_under_autocast(fake_cuda, kinds):
         with torch.device("cuda"):
             network = build_generator({**SMALL, **kinds, "scale": 3})
             lr = torch.empty(2, 3, 12, 10)
+        inner = []
+        network.coarse_body_last.register_forward_hook(lambda _, __, features: inner.append(features.dtype))
         coarse, fine = network.coarse_and_fine(lr)
     assert fine.device.type == coarse.device.type == "cuda" and fine.shape == (2, 3, 36, 30)
-    assert coarse.dtype == torch.bfloat16  # autocast reached the convolutions
+    assert inner == [torch.bfloat16]  # autocast reached the convolutions
+    assert coarse.dtype == fine.dtype == torch.float32
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

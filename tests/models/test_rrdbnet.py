@@ -231,9 +231,11 @@ def test_forward_stays_on_its_device_and_never_waits_for_it(fake_cuda, scale, un
         with torch.device("cuda"):
             generator = small(scale=scale, pixel_unshuffle=unshuffle, checkpointing=True)
             lr = torch.rand(2, 3, 9, 10)
+        inner = []
+        generator.conv_body.register_forward_hook(lambda _, __, features: inner.append(features.dtype))
         sr = generator(lr)
     assert sr.device.type == "cuda" and sr.shape == (2, 3, 9 * scale, 10 * scale)
-    assert sr.dtype == torch.bfloat16
+    assert inner == [torch.bfloat16] and sr.dtype == torch.float32
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])

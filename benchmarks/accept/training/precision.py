@@ -15,7 +15,7 @@ from benchmarks.accept.training.short_runs import close, mean_loss
 
 
 def precision_of_training(context: Context) -> Iterator[Row]:
-    """Mean loss of the last third of a short training against eager float32 on the same device."""
+    """Mean loss at the end of a short training against eager float32 on the same device."""
     variants = {
         "TF32": {"tf32": "true"},
         "channels_last": {"channels_last": "true"},
