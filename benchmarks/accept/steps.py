@@ -37,7 +37,7 @@ STEPS = (
          golden_trainings),
     Step("training", "precision", "Precision and layout",
          "Mean loss at the end of a short training against eager float32.", 6, precision_of_training),
-    Step("training", "compile", "torch.compile", "The same, compiled.", 8, compiled_training),
+    Step("training", "compile", "torch.compile", "The same, compiled.", 12, compiled_training),
     Step("training", "resume", "Killed and resumed", "SIGKILL at a checkpoint, then `--resume auto`.", 7,
          killed_and_resumed),
     Step("training", "deterministic", "`runtime.deterministic: true`", "Two runs, tensor by tensor.", 3,

@@ -84,8 +84,8 @@ class Workload:
         """
         with torch.device("meta"):
             recipe, batch = self.make(PlainRuntime(torch.device("meta")))
-            with FlopCounterMode(display=False) as counter:
-                recipe.iteration([batch])
+        with FlopCounterMode(display=False) as counter:  # on torch's own device: Adam reads the number of its steps
+            recipe.iteration([batch])
         return counter.get_total_flops()
 
 
