@@ -22,14 +22,16 @@ class RuntimeOptions(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: CUDA where there is one."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Precision of the networks' forward pass; losses are always float32, and fp16 scales the loss. fp32 is the default
-    because bf16 rounds an output near 200 of 255 by up to ±0.5."""
+    """Precision of the networks' forward pass; images, losses and weights are always float32, and fp16 scales the loss.
+    fp32 is the default because bf16 keeps eight significant bits of every feature."""
     tf32: bool = True
     """Let CUDA matrix products of float32 use TF32."""
     channels_last: bool = True
     """Memory layout NHWC, in which convolutions are fastest, also on CPUs."""
     compile: bool = False
     """`torch.compile` the training step; validation stays eager."""
+    autotune: bool = True
+    """Let cuDNN try several algorithms for each convolution, which takes seconds to half a minute at the start."""
     fused: bool | None = None
     """One kernel for the whole optimiser step; null: on CUDA only."""
     deterministic: bool = False
@@ -65,7 +67,9 @@ class Runtime:
         if options.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
-        torch.backends.cudnn.benchmark = cuda and not options.deterministic  # training patches keep one size
+        torch.backends.cudnn.benchmark = (  # training patches keep one size
+            cuda and options.autotune and not options.deterministic
+        )
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
         self.options = options
         self.accelerator = Accelerator(

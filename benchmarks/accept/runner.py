@@ -153,6 +153,7 @@ def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:
 
     device = torch.device(settings.device)
     pipe.send(("machine", describe(device)))
+    responds(device)  # wakes it: the first step's time begins afterwards
     starting = time.monotonic() - started
     while True:
         try:

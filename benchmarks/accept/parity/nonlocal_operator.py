@@ -8,11 +8,17 @@ import skimage.data
 import torch
 
 from benchmarks.accept.machine import tf32
-from benchmarks.accept.parity.difference import FP32, RELEASED_MASK, apart, unit
+from benchmarks.accept.parity.difference import apart, unit
 from benchmarks.accept.results import Row, judged
 from benchmarks.accept.step import Context
 from data.codecs import compress
 from models.nonlocal_prior import NonLocalPrior
+
+BANDWIDTH = 18.0
+"""Added to the bandwidths η of random weights, which then are a trained prior's. At those of random weights alone,
+below 2, float32 itself is 0.1 grey levels and a quarter of the gradient away from float64."""
+ALLOWED = 5e-3
+"""Grey levels of 255: float32 on the CPU is up to 0.001 away from float64."""
 
 
 def nonlocal_operator(context: Context) -> Iterator[Row]:
@@ -24,7 +30,10 @@ def nonlocal_operator(context: Context) -> Iterator[Row]:
             results = {}
             for device in (torch.device("cpu"), context.device):
                 torch.manual_seed(0)
-                operator = NonLocalPrior(mask=mask).to(device)
+                operator = NonLocalPrior(mask=mask)
+                with torch.no_grad():
+                    operator.bandwidth[-1].get_parameter("bias").fill_(BANDWIDTH)
+                operator.to(device)
                 with tf32(False):
                     restored = operator(z.to(device), guide.to(device))
                     restored.square().mean().backward()
@@ -33,8 +42,7 @@ def nonlocal_operator(context: Context) -> Iterator[Row]:
             (output, gradient), (wanted, reference) = results[context.device], results[torch.device("cpu")]
             off = apart(output, wanted)
             slope = float((gradient - reference).norm() / reference.norm().clamp(min=1e-12))
-            allowed = FP32 if mask == "clamped" else RELEASED_MASK
             yield judged(
                 f"{mask}, {height}×{width}", {"output": off, "gradient": slope},
-                off <= allowed and slope <= 1e-2, f"output ≤ {allowed:g}, gradient ≤ 0.01",
+                off <= ALLOWED and slope <= 1e-2, f"output ≤ {ALLOWED:g}, gradient ≤ 0.01",
             )  # fmt: skip

@@ -47,12 +47,13 @@ def _little_memory(device: torch.device) -> Iterator[None]:
     more = 64 << 20
     if device.type == "cuda":
         free_memory(device)
-        share = (torch.cuda.memory_reserved(device) + more) / torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(share, device)
+        number = torch.cuda.current_device()
+        share = (torch.cuda.memory_reserved(number) + more) / torch.cuda.get_device_properties(number).total_memory
+        torch.cuda.set_per_process_memory_fraction(share, number)
         try:
             yield
         finally:
-            torch.cuda.set_per_process_memory_fraction(1.0, device)
+            torch.cuda.set_per_process_memory_fraction(1.0, number)
         return
     used = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)

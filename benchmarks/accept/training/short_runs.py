@@ -48,7 +48,7 @@ def trainer_of(options: TrainOptions, stage: int = 0) -> Trainer:
 
 
 def mean_loss(context: Context, recipe: str, stage: int, runtime: dict[str, str]) -> float:
-    plain = {"tf32": "false", "channels_last": "false"}
+    plain = {"tf32": "false", "channels_last": "false", "autotune": "false"}
     overrides = [f"runtime.{key}={value}" for key, value in {**plain, **runtime}.items()]
     trainer = trainer_of(options_of(context, recipe, "precision", *overrides), stage)
     batches, losses = trainer.batches(), []
