@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.generator import MOST_CHANNELS, MOST_PARTS, Generator, GeneratorOptions
 from models.layers import RCAB, ResidualGroup, attention_has_channels, conv3, upsampler, zero
 from models.nonlocal_prior import RELEASED_WINDOW, MaskKind, NonLocalPrior
+from models.resampling import bicubic
 
 
 class CISRPSIOptions(GeneratorOptions):
@@ -90,7 +90,7 @@ class ArtifactRemovalModule(nn.Module):
 
     def forward(self, z: Tensor, x_hat: Tensor) -> Tensor:
         """`z` `N×3×h×w`, `x_hat` `N×3×(h·scale)×(w·scale)` → ŷ, of the shape of `z`."""
-        down = bicubic_down(x_hat, z.shape[-2:])
+        down = bicubic_down(x_hat, (z.shape[2], z.shape[3]))
         prior = z if self.leaves_prior_out else _without_gradient(self.prior, z, down)
         at_hr = [bicubic_up(z, self.scale), x_hat, bicubic_up(prior, self.scale)]
         head = self.head(self.distill(torch.cat(at_hr, dim=1)))
@@ -192,12 +192,12 @@ def _without_gradient(prior: NonLocalPrior, z: Tensor, guide: Tensor) -> Tensor:
 
 def bicubic_up(image: Tensor, scale: int) -> Tensor:
     """Torch's bicubic (a = −0.75), `scale` times larger per side; the first HR estimate is made with it."""
-    return F.interpolate(image, scale_factor=scale, mode="bicubic")
+    return bicubic(image, (image.shape[2] * scale, image.shape[3] * scale))
 
 
-def bicubic_down(image: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+def bicubic_down(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Torch's bicubic (a = −0.75, no antialiasing) to `size`, (h, w): the guide that the ARM makes of x̂."""
-    return F.interpolate(image, size=size, mode="bicubic")
+    return bicubic(image, size)
 
 
 def _groups(options: CISRPSIOptions, count: int) -> nn.Sequential:

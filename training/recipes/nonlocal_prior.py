@@ -82,7 +82,7 @@ class NonLocalPriorTraining(Recipe):
             torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float()
             for image in (pair.lr, imresize(pair.hr, 1 / generator.scale))
         )
-        step_0 = bicubic_down(bicubic_up(z, generator.scale), z.shape[-2:])
+        step_0 = bicubic_down(bicubic_up(z, generator.scale), (z.shape[2], z.shape[3]))
 
         def decibels(image: Tensor) -> float:
             # At least the error of rounding to integers: z may be the clean image itself.

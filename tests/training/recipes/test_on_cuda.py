@@ -89,6 +89,60 @@ def test_forward_and_losses_stay_on_the_device(fake_cuda, generator_options, sta
         assert term.device.type == "cuda" and term.dtype == torch.float32 and term.ndim == 0, name
 
 
+UNREPEATABLE = (
+    "UpsampleBicubic",
+    "UpsampleBilinear",
+    "ReflectionPad",
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "GridSampler",
+)
+"""Beginnings of the names of backward nodes that refuse to run on CUDA with `runtime.deterministic`."""
+
+
+@pytest.mark.parametrize("recipe", EXPERIMENTS)
+def test_deterministic_trainings_have_no_backward_that_cuda_refuses(fake_cuda, recipe):
+    generator_options, recipes = EXPERIMENTS[recipe]
+    values = {"name": "s", "recipe": recipes[-1], "iterations": 10, "optimizer": {"lr": 1e-4}, "clip_grad_norm": None}
+    if recipe == "adversarial":
+        values["recipe"] = {**recipes[-1], "discriminator": {"type": "unet", "num_feat": 4, "patch_size": 32}}
+    stage = validate(values, StageOptions, "test")
+    graphs = []
+    runtime = FakeRuntime()
+    runtime.accelerator = SimpleNamespace(
+        no_sync=lambda step: nullcontext(), backward=lambda loss: graphs.append(backward_nodes(loss))
+    )
+    torch.use_deterministic_algorithms(True)
+    try:
+        with fake_cuda():
+            with torch.device("cuda"):
+                generator = build_generator({**generator_options, **({"steps": 3} if recipe == "unfolding" else {})})
+                made = RECIPES[stage.recipe.type](stage.recipe, generator, stage, runtime)
+            side = (stage.recipe.hr_patch_size or 16 * generator.scale) // generator.scale
+            lr = torch.empty(2, 3, side, side, device="cuda")
+            batch = {"lr": lr, "hr": torch.empty(2, 3, *(n * generator.scale for n in lr.shape[2:]), device="cuda")}
+            made.set_iteration(3)
+            made.iteration([{**batch, "clean_lr": lr}])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    names = set().union(*graphs)
+    assert any("Convolution" in name for name in names)
+    assert not [name for name in names if name.startswith(UNREPEATABLE)]
+
+
+def backward_nodes(loss):
+    """Names of the operations that a backward pass from `loss` runs."""
+    names, left, seen = set(), [loss.grad_fn], set()
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        names.add(node.name())
+        left += [before for before, _ in node.next_functions]
+    return names
+
+
 @pytest.mark.parametrize("recipe", [{"type": "nonlocal_prior"}, {"type": "unfolding"}])
 def test_the_released_programs_operator_stays_on_the_device_too(fake_cuda, recipe):
     """The dense form that the acceptance run times beside ours."""
