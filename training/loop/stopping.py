@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from types import FrameType
 
 import torch
@@ -56,8 +57,11 @@ class StopSignals:
         now = time.monotonic()
         if not self.received:
             self.received, self._since = number, now
-            if self.runtime.is_main:  # not by print, which the signal may have interrupted
-                os.write(sys.stderr.fileno(), b"stopping after this iteration; once more to end at once, unsaved\n")
+            # Without a reader (Ctrl-C ends the `tee` behind us too) or a file (a notebook's stderr) nothing is said: an
+            # error raised here would end the training unsaved.
+            with suppress(OSError):
+                if self.runtime.is_main:  # not by print, which the signal may have interrupted
+                    os.write(sys.stderr.fileno(), b"stopping after this iteration; once more to end at once, unsaved\n")
         elif now - self._since >= SAME_PRESS_S:
             signal.signal(number, self._before[number])
             signal.raise_signal(number)

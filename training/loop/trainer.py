@@ -115,12 +115,15 @@ class Trainer:
                 progress.step(self.place)
                 stop = signals.agreed(self.iteration)
             last = self.place == stage.iterations
+            means = None
             if self.iteration > self.monitor.since and (last or stop or self._due(stage.log_every, before)):
-                progress.scalars(self.iteration, self.monitor.report(self.iteration))
+                means = self.monitor.report(self.iteration)
                 self.monitor.begin(self.iteration)
             saves = last or bool(stop) or self._due(stage.checkpoint.every, before)
             if saves:
                 self._save()
+            if means is not None:  # after the saving: where nobody reads any more, a line costs no iteration
+                progress.scalars(self.iteration, means)
             if self.best.validator.items and not stop and (last or self._due(stage.validation.every, before)):
                 self._validate(progress, saves)
                 if last:
