@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import signal
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,8 +23,7 @@ from utils.cores import usable_cores
 Batch = dict[str, torch.Tensor]
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):  # thousands are made a second
     """One training pair, uint8 RGB views, the steps that the network is told, and where the pair comes from."""
 
     lr: np.ndarray

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,8 +19,7 @@ from data.store import AS_IS, StoreError, leaf, map_path, open_map, read_manifes
 BLOCK = 16  # pixels: the largest period of a codec's block grid met here (JPEG 4:2:0, WebP macroblocks)
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):  # thousands are made a second
     """An LR patch and its HR patch, uint8 RGB views; the quantisation steps of the LR patch, and how it was made."""
 
     lr: np.ndarray
@@ -46,7 +44,7 @@ class PatchSource(ABC):
         self.title, self.weight, self.names = images.title, images.weight, list(images.names)
         self.hr_folder = leaf(images.store, 0, "none")
         self.lr_folders = [leaf(images.store, scale, spec) for spec in images.specs]
-        self._maps: dict[Path, np.ndarray] = {}  # opened when first read, by each process for itself
+        self._maps: dict[tuple[Path, int], np.ndarray] = {}  # opened when first read, by each process for itself
         self.hr_records = self._records(self.hr_folder)
         self._sizes = self._smallest_sizes()
 
@@ -88,10 +86,9 @@ class PatchSource(ABC):
 
     def _part(self, folder: Path, image: int, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Rows and columns of a map; what lies beyond its edges is left out."""
-        path = map_path(folder, self.names[image])
-        pixels = self._maps.get(path)
+        pixels = self._maps.get((folder, image))
         if pixels is None:
-            pixels = self._maps[path] = open_map(path)
+            pixels = self._maps[folder, image] = open_map(map_path(folder, self.names[image]))
         return pixels[top : top + height, left : left + width]
 
     def _hr_part(self, image: int, top: int, left: int, height: int, width: int) -> np.ndarray:
@@ -110,14 +107,14 @@ class CompressedAhead(PatchSource):
 
     def __init__(self, images: ImageSet, options: TrainDataOptions, scale: int):
         super().__init__(images, options, scale)
-        self._codecs = [parse(spec) for spec in options.compressions]
+        codecs = [parse(spec) for spec in options.compressions]
+        self._made = [(steps_of(codec), str(codec)) for codec in codecs]
 
     def cut(self, image: int, u: np.ndarray, rng: np.random.Generator, *, grey: bool) -> Cut:
-        choice, side = int(u[0] * len(self._codecs)), self.options.patch_size
+        choice, side = int(u[0] * len(self._made)), self.options.patch_size
         top, left = self._place(image, u)
         lr = self._part(self.lr_folders[choice], image, top, left, side, side)
-        codec = self._codecs[choice]
-        return Cut(lr, self._hr_part(image, top, left, side, side), steps_of(codec), str(codec))
+        return Cut(lr, self._hr_part(image, top, left, side, side), *self._made[choice])
 
 
 class CompressedAsDrawn(PatchSource):
