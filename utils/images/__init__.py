@@ -291,6 +291,8 @@ def as_stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 def damaged(name: str, error: Exception) -> ImageError:
     """What is said of a file that a decoder stumbles over."""
+    if isinstance(error, MemoryError):  # nothing is wrong with the file
+        return ImageError(f"{name}: too little memory for an image of this size")
     return ImageError(f"{name}: damaged or cut short ({_reason(error)}): copy or make it again")
 
 

@@ -376,3 +376,16 @@ def test_only_the_first_of_many_pages_costs(tmp_path, suffix, monkeypatch):
         monkeypatch.setattr(plugin, "_seek", counted)
     assert read_photo(tmp_path / f"a.{suffix}").notes == ("the first of several frames or pages",)
     assert max(sought) <= 1
+
+
+@pytest.mark.parametrize("read", [read_image, read_photo])
+def test_too_little_memory_is_not_blamed_on_the_file(tmp_path, monkeypatch, read):
+    path = tmp_path / "large.png"
+    Image.fromarray(PHOTO).save(path)
+
+    def load(self):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    with pytest.raises(ImageError, match=r"large\.png: too little memory for an image of this size"):
+        read(path)
