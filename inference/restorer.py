@@ -30,7 +30,7 @@ OVERLAP = 48
 LEAST_CHANGE = 1.6
 """Change of an image, as root mean square of 255, below which it stays as it was if its quantisation steps are unknown.
 
-So faint artefacts cannot be told from texture. Measured on Kodak24 (docs/notes/residual_unet.md).
+Clean photographs and drawn pages are changed by less, but for a few (docs/notes/residual_unet.md).
 """
 
 _LEAST_TILE = 32
@@ -113,7 +113,7 @@ class Restorer:
     and held for all tiles. CISR-PSI gives tiles another result than the whole.
 
     Where a network that reads quantisation steps does not know them and would change the image by less than
-    `LEAST_CHANGE`, the image stays as it was, and `note` says so: it is clean, or the change would harm more than help.
+    `LEAST_CHANGE`, the image stays as it was, and `note` says so: it is clean, or nearly.
 
     Args:
         generator: in eval mode, on `device`.

@@ -1,4 +1,4 @@
-"""Weights that ship, by name: `checkpoints/<name>.safetensors`, each with a card `checkpoints/<name>.md` beside it."""
+"""Bundled weights, by name: `checkpoints/<name>.safetensors`, each with a card `checkpoints/<name>.md` beside it."""
 
 from __future__ import annotations
 

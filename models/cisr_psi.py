@@ -90,7 +90,7 @@ class ArtifactRemovalModule(nn.Module):
 
     def forward(self, z: Tensor, x_hat: Tensor) -> Tensor:
         """`z` `N×3×h×w`, `x_hat` `N×3×(h·scale)×(w·scale)` → ŷ, of the shape of `z`."""
-        down = bicubic_down(x_hat, (z.shape[2], z.shape[3]))
+        down = bicubic(x_hat, (z.shape[2], z.shape[3]))
         prior = z if self.leaves_prior_out else _without_gradient(self.prior, z, down)
         at_hr = [bicubic_up(z, self.scale), x_hat, bicubic_up(prior, self.scale)]
         head = self.head(self.distill(torch.cat(at_hr, dim=1)))
@@ -193,11 +193,6 @@ def _without_gradient(prior: NonLocalPrior, z: Tensor, guide: Tensor) -> Tensor:
 def bicubic_up(image: Tensor, scale: int) -> Tensor:
     """Torch's bicubic (a = −0.75), `scale` times larger per side; the first HR estimate is made with it."""
     return bicubic(image, (image.shape[2] * scale, image.shape[3] * scale))
-
-
-def bicubic_down(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Torch's bicubic (a = −0.75, no antialiasing) to `size`, (h, w): the guide that the ARM makes of x̂."""
-    return bicubic(image, size)
 
 
 def _groups(options: CISRPSIOptions, count: int) -> nn.Sequential:

@@ -24,7 +24,7 @@ from benchmarks.accept.training.resume import killed_and_resumed
 STEPS = (
     Step("parity", "golden_outputs", "Released weights, released outputs",
          "Largest difference to what the released programs gave, in grey levels of 255.", 4, golden_outputs),
-    Step("parity", "networks", "Other networks and the weights that ship",
+    Step("parity", "networks", "Other networks and the bundled weights",
          "Largest difference to the CPU in float32, in grey levels of 255.", 3, networks_against_cpu),
     Step("parity", "nonlocal", "The non-local operator",
          "Output (grey levels of 255) and gradient (relative) against the CPU.", 1, nonlocal_operator),
@@ -36,7 +36,7 @@ STEPS = (
          "Largest difference to the released programs' own runs: losses (relative) and weights.", 8,
          golden_trainings),
     Step("training", "precision", "Precision and layout",
-         "Mean loss at the end of a short training against eager float32.", 6, precision_of_training),
+         "Mean loss of a short training's end (adversarial: beginning) to float32's.", 6, precision_of_training),
     Step("training", "compile", "torch.compile", "The same, compiled.", 12, compiled_training),
     Step("training", "resume", "Killed and resumed", "SIGKILL at a checkpoint, then `--resume auto`.", 7,
          killed_and_resumed),
@@ -60,6 +60,6 @@ STEPS = (
          loader_wait),
     Step("estimate", "schedules", "The papers' whole schedules", "Iterations × measured time, without validation.", 1,
          schedules),
-    Step("restore", "shipped", "Weights that ship", "An image in memory to one in memory.", 5, shipped),
+    Step("restore", "shipped", "Bundled weights", "An image in memory to one in memory.", 5, shipped),
     Step("restore", "large", "A large image", "Tiles as free memory allows.", 4, large_image),
 )  # fmt: skip

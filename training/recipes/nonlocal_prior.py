@@ -15,7 +15,8 @@ from data.evaluation_sets import EvaluationPair
 from data.resize import imresize
 from losses import PixelLoss, PixelLossOptions
 from models import CISRPSI, Generator
-from models.cisr_psi import bicubic_down, bicubic_up
+from models.cisr_psi import bicubic_up
+from models.resampling import bicubic
 from training.optimization import OptimizationOptions
 from training.recipes.base import Recipe, RecipeOptions
 from training.runtime import Runtime
@@ -82,7 +83,7 @@ class NonLocalPriorTraining(Recipe):
             torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float()
             for image in (pair.lr, imresize(pair.hr, 1 / generator.scale))
         )
-        step_0 = bicubic_down(bicubic_up(z, generator.scale), (z.shape[2], z.shape[3]))
+        step_0 = bicubic(bicubic_up(z, generator.scale), (z.shape[2], z.shape[3]))
 
         def decibels(image: Tensor) -> float:
             # At least the error of rounding to integers: z may be the clean image itself.

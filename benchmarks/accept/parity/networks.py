@@ -1,4 +1,4 @@
-"""Networks without released outputs, and the weights that ship: does the device compute what the CPU does?"""
+"""Networks without released outputs, and the bundled weights: does the device compute what the CPU does?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STEPS = (80.0, 90.0)
 
 
 def networks_against_cpu(context: Context) -> Iterator[Row]:
-    """Every other network, and the weights that ship, against the CPU in float32."""
+    """Every other network, and the bundled weights, against the CPU in float32."""
     photo = unit(compress(skimage.data.astronaut()[60:124, 180:260], "jpeg10"))
     torch.manual_seed(0)
     cases = [
