@@ -36,7 +36,8 @@ STEPS = (
          "Largest difference to the released programs' own runs: losses (relative) and weights.", 8,
          golden_trainings),
     Step("training", "precision", "Precision and layout",
-         "Mean loss of a short training's end (adversarial: beginning) to float32's.", 6, precision_of_training),
+         "Mean loss at the end of a short training against eager float32; "
+         "with a discriminator, at its beginning.", 6, precision_of_training),
     Step("training", "compile", "torch.compile", "The same, compiled.", 12, compiled_training),
     Step("training", "resume", "Killed and resumed", "SIGKILL at a checkpoint, then `--resume auto`.", 7,
          killed_and_resumed),
