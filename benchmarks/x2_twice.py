@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--network", default="cisrnet_x4", help="name or file (default: cisrnet_x4)")
     parser.add_argument("--twice", default="cisrnet_x2", help="name or file (default: cisrnet_x2)")
     args = parser.parse_args()
-    network, twice = load_restorer(args.network, "cpu"), load_restorer(args.twice, "cpu")
+    network, twice = (load_restorer(name, "cpu", own_colour=True) for name in (args.network, args.twice))
     print(f"{'':24}{'Y-PSNR in dB':>28}{'chroma / bicubic':>24}")
     print(f"{'':24}" + "".join(f"{way:>10}" for way in WAYS) + "".join(f"{way:>10}" for way in WAYS[1:]), flush=True)
     for folder in args.images:

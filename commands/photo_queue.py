@@ -169,8 +169,8 @@ def _restored(photo: Photo, file: CompressedFile, restorer: Restorer, bar: tqdm)
 
 
 def _what_it_tells(source: Path, restorer: Restorer) -> CompressedFile:
-    """The photo's file, where it tells something that matters at this scale."""
-    if restorer.generator.scale > 1 and not restorer.generator.reads_steps:
+    """The photo's file, where the result depends on it."""
+    if not restorer.reads_files:
         return NO_FILE
     try:
         return CompressedFile(source.read_bytes())

@@ -14,7 +14,7 @@ from commands.photo_queue import restore_all
 from inference import build_restorer
 from inference.devices import pick_device
 from inference.restorer import OVERLAP
-from inference.shipped_weights import FOLDER, cards
+from inference.shipped_weights import FOLDER, cards, colour_weights
 from utils.cli import one_line
 from utils.errors import UserError
 from utils.images.photo_writer import LONGEST_SIDE
@@ -70,6 +70,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="at scale 1, let the result of a JPEG contradict the file: by default each of its DCT coefficients stays "
         "within half a quantisation step of the file's",
     )
+    how.add_argument(
+        "--own-colour",
+        action="store_true",
+        help="keep the colour of cisrnet_x2 and cisr_psi_x2 themselves: by default their results get that of "
+        "residual_unet_jpeg, enlarged",
+    )
     how.add_argument("--overlap", type=int, default=OVERLAP, help=f"input pixels that tiles share (default: {OVERLAP})")
     place = argv.index("--") if "--" in argv else len(argv)
     arguments = parser.parse_intermixed_args(argv[:place])
@@ -91,6 +97,8 @@ def main(args: argparse.Namespace) -> int:
     found = find_jobs(args.inputs, args.output, suffix)
     device = pick_device(args.device)
     options = choose_generator(args.model, args.weights, args.options, args.scale)
+    if (colourist := colour_weights(options.weights)) and not args.own_colour:
+        print(f"colour by {colourist.stem}; --own-colour keeps that of the network itself", file=sys.stderr)
     restorer = build_restorer(
         options,
         device,
@@ -99,6 +107,7 @@ def main(args: argparse.Namespace) -> int:
         tile=args.tile,
         overlap=args.overlap,
         consistency=not args.no_consistency,
+        own_colour=args.own_colour,
         strength=args.strength,
     )
     check_output(args.output)

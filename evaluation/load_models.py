@@ -33,6 +33,20 @@ def load_model(model: ModelOptions, scale: int, device: torch.device) -> Generat
     return ready(generator_options, device)
 
 
+def load_colour(model: ModelOptions, device: torch.device) -> Generator | None:
+    """The network at scale 1 that gives a row its colour; None if the row keeps its own.
+
+    Raises:
+        UserError, WeightsError: the weights are missing, for another scale, or do not fit.
+    """
+    if model.colour is None:
+        return None
+    generator_options = options_in_file(model.colour)
+    if generator_options.scale != 1:
+        raise UserError(f"model {model.name!r}: colour: {model.colour} is for scale {generator_options.scale}, not 1")
+    return ready(generator_options, device)
+
+
 def is_there(model: ModelOptions) -> bool:
     """Whether a row is a network and its weights, if it needs any, exist."""
     return model.program is None and (model.weight_file is None or model.weight_file.is_file())

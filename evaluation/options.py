@@ -36,11 +36,15 @@ class ModelOptions(Section):
     consistency: bool = False
     """At scale 1, move the restored image of a JPEG into its quantisation cell: each DCT coefficient within half a step
     of that of the file (data/jpeg_files/cell.py). This is the default of `test.py restore`."""
+    colour: Path | None = None
+    """Weights of a network at scale 1, a file or a bundled name. Its colour (Cb and Cr), enlarged by bicubic, replaces
+    that of the restored image, as `test.py restore` does for
+    `cisrnet_x2` and `cisr_psi_x2`."""
     published: str | None = None
     """Method in `evaluation/published/` whose scores are shown beside this row if data set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""
 
-    @field_validator("weights")
+    @field_validator("weights", "colour")
     @classmethod
     def _found_by_name(cls, weights: Path | None) -> Path | None:
         try:
@@ -68,6 +72,8 @@ class ModelOptions(Section):
             raise ValueError(
                 f"model {self.name!r}: give `generator` (with its own weights), `weights` alone, or `program`"
             )
+        if self.colour is not None and self.program is not None:
+            raise ValueError(f"model {self.name!r}: `colour` is for a network, not for a program")
         return self
 
     @property

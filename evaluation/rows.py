@@ -14,12 +14,12 @@ import torch
 from data.codecs import parse
 from data.codecs.base import QualityCodec
 from data.evaluation_sets import EvaluationItem, EvaluationPair
-from evaluation.load_models import load_model
+from evaluation.load_models import load_colour, load_model
 from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.program import Program
 from inference.complexity import flops_of_a_megapixel
 from inference.devices import device_name
-from inference.restorer import restore, restore_unrounded
+from inference.whole_image import restore_unrounded, to_uint8
 from metrics.psnr_ssim import Unrounded
 from models import Generator, count_parameters
 
@@ -63,7 +63,8 @@ class NetworkRow(Row):
 
     Args:
         networks: by the quality that each is for; under None the one that is for all.
-        consistency: bring what is restored into the JPEG's cell, see `inference.restorer.restore`.
+        consistency: bring what is restored into the JPEG's cell, see `inference.whole_image.restore`.
+        colour: a network at scale 1 whose colour replaces that of what is restored.
         unrounded: `restore` gives what the network gave, neither rounded nor clamped.
     """
 
@@ -74,16 +75,18 @@ class NetworkRow(Row):
         device: torch.device,
         *,
         consistency: bool = False,
+        colour: Generator | None = None,
         unrounded: bool = False,
     ):
         self.name, self.networks, self.device, self.consistency = name, networks, device, consistency
-        self.unrounded = unrounded
+        self.colour, self.unrounded = colour, unrounded
         self._facts = {
             quality: {
                 "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
                 "weights": _digest(generator),
                 "device": device_name(device),
                 **({"consistency": True} if consistency else {}),
+                **({"colour": _digest(colour)} if colour is not None else {}),
             }
             for quality, generator in networks.items()
         }
@@ -100,17 +103,20 @@ class NetworkRow(Row):
     def restore(self, pair: EvaluationPair) -> tuple[np.ndarray | Unrounded, float]:
         started = time.perf_counter()
         network = self.networks[self._key(pair.compression)]
-        sr: np.ndarray | Unrounded
-        if self.unrounded:
-            image = restore_unrounded(network, pair.lr, self.device, file=pair.file, consistency=self.consistency)
-            sr = Unrounded((image * 255).permute(1, 2, 0).cpu().numpy())
-        else:
-            sr = restore(network, pair.lr, self.device, file=pair.file, consistency=self.consistency)
+        image = restore_unrounded(
+            network, pair.lr, self.device, file=pair.file, consistency=self.consistency, colour=self.colour
+        )
+        sr = Unrounded((image * 255).permute(1, 2, 0).cpu().numpy()) if self.unrounded else to_uint8(image)
         return sr, time.perf_counter() - started
 
     def cost(self) -> Cost:
         generator = next(iter(self.networks.values()))
-        return Cost(count_parameters(generator), flops_of_a_megapixel(generator.options))
+        parameters, flops = count_parameters(generator), flops_of_a_megapixel(generator.options)
+        if self.colour is None:
+            return Cost(parameters, flops)
+        of_colour = flops_of_a_megapixel(self.colour.options)  # for a megapixel of LR image
+        both = None if flops is None or of_colour is None else flops + of_colour // generator.scale**2
+        return Cost(parameters + count_parameters(self.colour), both)
 
 
 class ProgramRow(Row):
@@ -158,7 +164,14 @@ def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.devi
     if not networks:
         return None
     unrounded = options.scored == "subjective_qe"
-    return NetworkRow(model.name, networks, device, consistency=model.consistency, unrounded=unrounded)
+    return NetworkRow(
+        model.name,
+        networks,
+        device,
+        consistency=model.consistency,
+        colour=load_colour(model, device),
+        unrounded=unrounded,
+    )
 
 
 def quality_of(compression: str) -> int | None:

@@ -22,7 +22,7 @@ from evaluation.load_models import load_those_there
 from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.todo import image_path
 from inference.devices import pick_device
-from inference.restorer import to_uint8, to_unit_range
+from inference.whole_image import to_uint8, to_unit_range
 from metrics.psnr_ssim import psnr_y
 from models import GENERATORS, Generator, options_in_file
 from models.cisr_psi import bicubic_up

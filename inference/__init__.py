@@ -9,7 +9,7 @@ import torch
 
 from inference.devices import pick_device, ready
 from inference.restorer import Restorer
-from inference.shipped_weights import faithful_pair, resolve
+from inference.shipped_weights import colour_weights, faithful_pair, resolve
 from inference.weight_interpolation import interpolate
 from models import GeneratorOptions, options_in_file
 
@@ -29,19 +29,29 @@ def load_restorer(weights: str | Path, device: str = "auto", **settings: Any) ->
 
 
 def build_restorer(
-    options: GeneratorOptions, device: torch.device, *, strength: float = 1.0, **settings: Any
+    options: GeneratorOptions,
+    device: torch.device,
+    *,
+    strength: float = 1.0,
+    own_colour: bool = False,
+    **settings: Any,
 ) -> Restorer:
     """The restorer of a network that `options` describe, on `device`.
 
     Args:
         strength: 0 to 1. Bundled weights for perceptual quality are mixed with those for PSNR that they were trained on
             from (Wang et al., ESRGAN, section 3.4): 0 gives the network for PSNR. Any other network: see `Restorer`.
+        own_colour: keep the colour of the network itself where bundled weights would get that of a network at scale 1
+            (`shipped_weights.COLOUR`).
         settings: the others of `Restorer`.
 
     Raises:
         UserError, models.WeightsError: weights that cannot be used, or settings that do not go together.
     """
     pair = faithful_pair(options.weights)
+    colourist = None if own_colour else colour_weights(options.weights)
+    if colourist is not None:
+        settings["colour"] = Restorer(ready(options_in_file(colourist), device), device, **settings)
     if pair is None or not 0 <= strength < 1:
         return Restorer(ready(options, device), device, strength=strength, **settings)
     networks = (ready(each, device) for each in (options_in_file(pair), options))

@@ -1,4 +1,4 @@
-"""From images to restored images through a generator: whole, or in tiles where memory asks for it."""
+"""Restores images of any size with a generator: whole, or in tiles where memory asks for it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.jpeg_files import NO_FILE, CompressedFile
-from data.jpeg_files.cell import MCU, JpegCell
+from data.jpeg_files.cell import MCU
 from data.jpeg_files.quantisation import UNKNOWN
 from inference.complexity import activation_bytes
-from inference.forward import Precision, finite, forward
+from inference.forward import Precision, forward
 from inference.tiles import MULTIPLE, Grid, blend, grid, regrouped, samples
+from inference.whole_image import in_cell
 from models import Generator
 from models.global_average import held_averages
+from models.luma import with_colour_of
 from utils.errors import UserError
 from utils.memory import available_bytes
 
@@ -37,71 +39,6 @@ _LEAST_TILE = 32
 _LARGEST_TILE = 1024  # beyond it nothing gets faster
 _SHARE = 0.5  # of the memory that is free
 _MOST_ON_CPU = 1 << 30  # bytes of a tile; larger ones are no faster there
-
-
-def restore(
-    generator: Generator,
-    lr: np.ndarray,
-    device: torch.device | str = "cpu",
-    *,
-    file: CompressedFile = NO_FILE,
-    consistency: bool = False,
-) -> np.ndarray:
-    """One image through the generator, whole.
-
-    Args:
-        lr: uint8 h×w×3 RGB.
-        file: what is known of the file that `lr` was decoded from.
-        consistency: bring the result into the file's cell (at scale 1, where it has one).
-
-    Returns:
-        uint8 (h·scale)×(w·scale)×3, rounded half up and clamped.
-
-    Raises:
-        UserError: the network gave numbers that are not finite.
-    """
-    return to_uint8(restore_unrounded(generator, lr, device, file=file, consistency=consistency))
-
-
-def restore_unrounded(
-    generator: Generator,
-    lr: np.ndarray,
-    device: torch.device | str = "cpu",
-    *,
-    file: CompressedFile = NO_FILE,
-    consistency: bool = False,
-) -> Tensor:
-    """As `restore`, neither rounded nor clamped: float32 3×(h·scale)×(w·scale) in [0, 1] on `device`.
-
-    Raises:
-        UserError: the network gave numbers that are not finite.
-    """
-    with torch.inference_mode():
-        batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        sr = forward(generator, batch, file.steps)[0]
-        if consistency and generator.scale == 1 and (cell := file.cell_of(lr)) is not None:
-            sr = _agreeing(sr, cell)
-        return sr
-
-
-def _agreeing(band: Tensor, cell: JpegCell, top: int = 0) -> Tensor:
-    """Float 3×h×w in [0, 1], a band of a restored image that begins at row `top` → the nearest in the file's cell."""
-    pixels = (band * 255).permute(1, 2, 0).cpu().numpy()
-    return torch.from_numpy(cell.project(pixels, top)).permute(2, 0, 1).to(band.device) / 255
-
-
-def to_uint8(image: torch.Tensor) -> np.ndarray:
-    """Float 3×h×w in [0, 1], on any device → uint8 h×w×3, rounded half up and clamped.
-
-    Raises:
-        UserError: the network gave numbers that are not finite.
-    """
-    return (finite(image).float() * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-
-
-def to_unit_range(batch: torch.Tensor) -> torch.Tensor:
-    """uint8 N×h×w×3 → float32 N×3×h×w in [0, 1], on the batch's device."""
-    return batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 255
 
 
 class Restorer:
@@ -123,6 +60,7 @@ class Restorer:
             large, it is halved for the rest.
         overlap: LR pixels that tiles share, a multiple of 4.
         consistency: at scale 1, bring what is restored of a JPEG into its cell (data/jpeg_files/cell.py).
+        colour: of a network at scale 1; the result gets the Cb and Cr of what this restorer makes of the image.
         strength: 0 to 1, how far from the input (at other scales than 1: upscaled by bicubic) to the network's result.
 
     Raises:
@@ -139,6 +77,7 @@ class Restorer:
         tile: int | None = None,
         overlap: int = OVERLAP,
         consistency: bool = True,
+        colour: Restorer | None = None,
         strength: float = 1.0,
     ):
         self.generator, self.device = generator, torch.device(device)
@@ -152,7 +91,7 @@ class Restorer:
             raise UserError(f"tile is {tile}; with an overlap of {overlap} it must be at least {self.least_tile}")
         if not 0 <= strength <= 1:
             raise UserError(f"strength is {strength:g}; give 0 to 1")
-        self.tile, self.consistency, self.strength = tile, consistency, strength
+        self.tile, self.consistency, self.colour, self.strength = tile, consistency, colour, strength
         self.tiles, self.kept = 0, False
         self.looks_at_whole = generator.looks_at_whole
         self._bytes_per_pixel = activation_bytes(generator)
@@ -168,7 +107,8 @@ class Restorer:
         Args:
             image: uint8 or uint16 h×w×3 RGB.
             file: what is known of the file that it was decoded from; in the orientation of the file.
-            progress: called with (tiles done, tiles in all); starts over when tiles have to be made smaller.
+            progress: called with (tiles done, tiles in all); starts over when tiles have to be made smaller, and after
+                the tiles of `colour`.
 
         Returns:
             The same type, (h·scale)×(w·scale)×3, rounded half up and clamped.
@@ -192,6 +132,11 @@ class Restorer:
                 raise UserError(f"too little memory on {self.device} even for tiles of {used}; free some or use cpu")
             self.tile = max(used // 2, self.least_tile)
             print(f"out of memory with tiles of {used}; going on with {self.tile}", file=sys.stderr)
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether the result depends on more of a file than its pixels."""
+        return self.generator.scale == 1 or self.generator.reads_steps or self.colour is not None
 
     @property
     def note(self) -> str | None:
@@ -227,6 +172,7 @@ class Restorer:
         top_value, scale = np.iinfo(image.dtype).max, self.generator.scale
         grey = bool((image[..., :1] == image[..., 1:]).all())
         cell = file.cell_of(image) if self.consistency and scale == 1 else None
+        coloured = None if self.colour is None or grey else self.colour(image, progress, file)
         restored = np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), image.dtype)
         network = partial(
             forward, self.generator, steps=file.steps, precision=self.precision, self_ensemble=self.self_ensemble
@@ -235,9 +181,15 @@ class Restorer:
 
         def tile_at(top: int, left: int, height: int, width: int) -> Tensor:
             nonlocal done
-            tile = image[top : top + height, left : left + width].astype(np.float32) / np.float32(top_value)
-            lr = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None].to(self.device)
+
+            def part(of: np.ndarray) -> Tensor:
+                tile = of[top : top + height, left : left + width].astype(np.float32) / np.float32(top_value)
+                return torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None].to(self.device)
+
+            lr = part(image)
             sr = network(lr)
+            if coloured is not None:
+                sr = with_colour_of(sr, part(coloured))
             if self.strength < 1:
                 size = sr.shape[2:]
                 before = lr if scale == 1 else F.interpolate(lr, size=size, mode="bicubic", align_corners=False)
@@ -263,7 +215,7 @@ class Restorer:
             bands = blend(tile_at, tiles, scale)
             for band in bands if cell is None else regrouped(bands, MCU):
                 if cell is not None:
-                    band = _agreeing(band, cell, row)
+                    band = in_cell(band, cell, row)
                 rounded = (band * top_value + 0.5).floor_().clamp_(0, top_value).permute(1, 2, 0).numpy()
                 restored[row : row + len(rounded)] = rounded
                 if unsure:

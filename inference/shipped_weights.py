@@ -17,6 +17,10 @@ FAITHFUL = {"perceptual_hevc": "residual_unet_jpeg", "perceptual_jpeg": "residua
 """Of each network for perceptual quality, the one for PSNR that its training began with."""
 
 
+COLOUR = {"cisr_psi_x2": "residual_unet_jpeg", "cisrnet_x2": "residual_unet_jpeg"}
+"""Of each network whose training weighed Y above colour, the one at scale 1 that gives its results their colour."""
+
+
 @dataclass(frozen=True)
 class Card:
     """What is known of a weight file without loading it; `summary` is the first line of its card."""
@@ -67,9 +71,18 @@ def resolve(path: Path) -> Path:
 
 def faithful_pair(weights: Path | None) -> Path | None:
     """The weights for PSNR that bundled weights for perceptual quality were trained on from; None for any others."""
-    if weights is None or weights.resolve().parent != FOLDER.resolve() or weights.stem not in FAITHFUL:
+    return _partner(weights, FAITHFUL)
+
+
+def colour_weights(weights: Path | None) -> Path | None:
+    """The weights of the network that gives the results of bundled weights their colour; None for any others."""
+    return _partner(weights, COLOUR)
+
+
+def _partner(weights: Path | None, partners: dict[str, str]) -> Path | None:
+    if weights is None or weights.resolve().parent != FOLDER.resolve() or weights.stem not in partners:
         return None
-    return FOLDER / f"{FAITHFUL[weights.stem]}.safetensors"
+    return FOLDER / f"{partners[weights.stem]}.safetensors"
 
 
 def known() -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from data.evaluation_sets import EvaluationItem, EvaluationPair, all_items, load
 from data.options import EvaluationSetOptions
-from inference.restorer import restore
+from inference.whole_image import restore
 from metrics.lpips import Lpips
 from metrics.psnr_ssim import psnr_rgb, psnr_y, ssim_y
 from models import Bicubic, Generator

@@ -18,7 +18,8 @@ from commands import choose_network as choose
 from commands.restore import main, parse
 from inference import shipped_weights as weights_by_name
 from inference.forward import ensemble_of_eight
-from inference.restorer import Restorer, restore
+from inference.restorer import Restorer
+from inference.whole_image import restore
 from models import build_generator
 from models.weight_files import export_weights
 from utils.errors import UserError

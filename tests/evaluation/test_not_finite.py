@@ -7,7 +7,8 @@ from commands import export
 from evaluation.evaluate import evaluate
 from evaluation.options import EvaluationOptions
 from inference.forward import finite
-from inference.restorer import Restorer, restore, to_uint8
+from inference.restorer import Restorer
+from inference.whole_image import restore, to_uint8
 from models import WeightsError, build_generator
 from models.weight_files import export_weights
 from utils.errors import UserError

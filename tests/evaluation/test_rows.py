@@ -11,8 +11,9 @@ from evaluation.report.page import make_page
 from evaluation.tables.averages import averages
 from evaluation.tables.build import make_tables, write_tables
 from metrics.psnr_ssim import psnr_rgb, ssim_y
-from models import build_generator
+from models import WeightsError, build_generator, count_parameters
 from models.weight_files import export_weights
+from utils.errors import UserError
 from utils.images import read_image
 from utils.options import OptionsError, validate
 
@@ -127,3 +128,28 @@ def test_rows_without_one_source_are_refused(data, model, why):
 def test_bd_needs_a_row_to_be_against(data):
     with pytest.raises(OptionsError, match="no model is called 'Output'"):
         options(data, bd={"against": "Output"})
+
+
+def test_a_row_may_take_its_colour_from_a_network_at_scale_1(data, tmp_path, capsys):
+    torch.manual_seed(0)
+    colourist = build_generator({"type": "residual_unet", "widths": [8], "blocks": [1]})
+    torch.nn.init.normal_(colourist.tail.weight, std=0.02)
+    path = tmp_path / "colour.safetensors"
+    path.write_bytes(export_weights(colourist, {}))
+    enlarge = {"generator": {"type": "bicubic", "scale": 2}}
+    rows = [{"name": "Own", **enlarge}, {"name": "Pair", **enlarge, "colour": str(path)}]
+    sets = [{**data["datasets"][0], "grey": None, "compressions": ["jpeg10"]}]
+    given = options(data, scale=2, models=rows, datasets=sets, metrics=["psnr_rgb"])
+    evaluation = evaluate(given)
+    assert all(records["Own"].scores != records["Pair"].scores for records in evaluation.records.values())
+    assert evaluation.costs["Pair"].parameters == count_parameters(colourist) and evaluation.costs["Pair"].flops > 0
+    assert evaluation.costs["Own"].parameters == evaluation.costs["Own"].flops == 0
+    with pytest.raises(UserError, match=r"colour: .* is for scale 2, not 1"):
+        enlarging = build_generator({"type": "vdsr", "scale": 2, "num_feat": 4, "layers": 3})
+        path.write_bytes(export_weights(enlarging, {}))
+        evaluate(given)
+    path.unlink()
+    with pytest.raises(WeightsError, match=r"colour\.safetensors"):
+        evaluate(given)
+    with pytest.raises(OptionsError, match="`colour` is for a network"):
+        options(data, models=[{"name": "P", "program": {"command": "cp {input} {output}"}, "colour": str(path)}])

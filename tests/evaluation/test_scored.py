@@ -12,7 +12,7 @@ from evaluation.options import EvaluationOptions
 from evaluation.published import PUBLISHED, SUBJECTIVE_QE
 from evaluation.tables.build import make_tables
 from evaluation.tables.published_columns import quoted
-from inference.restorer import restore_unrounded
+from inference.whole_image import restore_unrounded
 from metrics.psnr_ssim import MetricError, Unrounded, psnr_rgb, psnr_y, ssim_rgb
 from models import build_generator
 from models.weight_files import export_weights

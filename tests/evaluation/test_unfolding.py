@@ -13,7 +13,7 @@ from data.resize import imresize, modcrop
 from evaluation.figures.unfolding_figure import LEAST_SPAN, draw, plot
 from evaluation.options import EvaluationOptions
 from evaluation.unfolding import StepScore, check_unfolding, write_unfolding
-from inference.restorer import restore
+from inference.whole_image import restore
 from metrics.psnr_ssim import psnr_y
 from models import build_generator
 from models.weight_files import export_weights

@@ -6,7 +6,8 @@ import torch
 
 from data.codecs import decode, encode
 from data.jpeg_files import CompressedFile
-from inference.restorer import Restorer, restore
+from inference.restorer import Restorer
+from inference.whole_image import restore
 from models import build_generator
 from models.global_average import GlobalAverage, held_averages
 from utils.errors import UserError

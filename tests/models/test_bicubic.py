@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data.resize import imresize
-from inference.restorer import restore
+from inference.whole_image import restore
 from models import build_generator
 
 

@@ -13,7 +13,8 @@ from spandrel.architectures.Compact import Compact
 from benchmarks.soak import experiment
 from evaluation.evaluate import evaluate
 from evaluation.options import EvaluationOptions
-from inference.restorer import Restorer, restore
+from inference.restorer import Restorer
+from inference.whole_image import restore
 from models import SpandrelModel, WeightsError, build_generator, options_in_file
 from training.options import TrainOptions
 from utils.images import write_png

@@ -8,7 +8,7 @@ import skimage.data
 import torch
 
 from data.pack import pack
-from inference.restorer import restore
+from inference.whole_image import restore
 from models import build_generator, options_in_file
 from training.check import check
 from training.experiment import run_experiment
