@@ -17,7 +17,6 @@ from PIL import Image, ImageCms
 from commands import choose_network as choose
 from commands.restore import main, parse
 from inference import shipped_weights as weights_by_name
-from inference.forward import ensemble_of_eight
 from inference.restorer import Restorer
 from inference.whole_image import restore
 from models import build_generator
@@ -209,33 +208,6 @@ def test_options_files_name_the_network(shelf, tree, tmp_path):
         run(tree / "a.jpg", "--output", tmp_path / "4", "--options", tmp_path / "other.yml")
 
 
-def test_tiles_and_the_whole_agree_to_one_level(tmp_path, photos, qe):
-    photo = photos["astronaut"][:100, :121]
-    whole = restore(qe, photo)
-    calls = []
-    tiled = Restorer(qe, tile=96)(photo, lambda done, count: calls.append((done, count)))
-    assert calls == [(n, 4) for n in range(1, 5)]
-    assert np.abs(tiled.astype(int) - whole).max() <= 1
-    sixteen = Restorer(qe, tile=96)(photo.astype(np.uint16) * 257)
-    assert sixteen.dtype == np.uint16 and np.abs(sixteen / 257 - tiled).max() <= 0.51
-
-
-def test_memory_decides_between_the_whole_and_tiles(qe, monkeypatch):
-    restorer = Restorer(qe)
-    assert restorer.plan(300, 200).count == 1 and restorer.plan(1, 1).count == 1
-    monkeypatch.setattr("inference.restorer.available_bytes", lambda: 40 << 20)
-    little = restorer.plan(3000, 2000)
-    assert little.count > 100 and little.rows.length < 200
-    monkeypatch.setattr("inference.restorer.available_bytes", lambda: 0)
-    assert restorer.plan(3000, 2000).rows.length <= restorer.least_tile
-    # On the CPU, where memory is plenty, only networks that need the whole image get more than 1 GiB for it.
-    monkeypatch.setattr("inference.restorer.available_bytes", lambda: 1 << 50)
-    assert not restorer.looks_at_whole and restorer.plan(3000, 2000).count > 1
-    attention = {"type": "cisrnet", "scale": 2, "num_feat": 8, "coarse_groups": 1, "coarse_blocks": 1, "fine_groups": 0}
-    whole = Restorer(build_generator(attention).eval())
-    assert whole.looks_at_whole and whole.plan(3000, 2000).count == 1
-
-
 def test_tiles_of_a_network_that_looks_at_the_whole_are_noted(tree, tmp_path, photos, capsys):
     sizes = {"num_feat": 16, "arm_groups": 1, "rem_groups": 1, "blocks": 1, "steps": 1}
     network = build_generator({"type": "cisr_psi", "scale": 2, **sizes})
@@ -247,50 +219,6 @@ def test_tiles_of_a_network_that_looks_at_the_whole_are_noted(tree, tmp_path, ph
     assert notes == [
         f"note: {tmp_path}/wide.png: restored in 2 tiles by a network that looks at the whole image: seams may show"
     ]
-
-
-def test_tiles_are_halved_when_memory_runs_out(qe, photos, capsys, monkeypatch):
-    photo, most = photos["astronaut"][:60], 60 * 100
-    forward = qe.forward
-
-    def scarce(lr):
-        if lr.shape[2] * lr.shape[3] > most:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return forward(lr)
-
-    monkeypatch.setattr(qe, "forward", scarce)
-    restorer = Restorer(qe)
-    restored = restorer(photo)
-    assert "out of memory with tiles of 160; going on with 96" in capsys.readouterr().err
-    np.testing.assert_array_equal(restored, Restorer(qe, tile=96)(photo))
-    most = 10
-    with pytest.raises(UserError, match="too little memory"):
-        restorer(photo)
-
-
-def test_self_ensemble_is_the_mean_of_eight(tmp_path, photos, qe):
-    lr = torch.rand(1, 3, 20, 33)
-    np.testing.assert_allclose(ensemble_of_eight(lambda x: x, lr), lr, atol=1e-6)
-    turned = ensemble_of_eight(lambda x: x[..., :1].expand_as(x), lr)  # what a network does depends on the turn
-    assert (turned - lr[..., :1].expand_as(lr)).abs().max() > 0.1
-    with torch.inference_mode():
-        once = ensemble_of_eight(qe, lr)
-        for other in (lr.flip(2), lr.transpose(2, 3)):
-            again = ensemble_of_eight(qe, other)
-            back = again.flip(2) if other.shape == lr.shape else again.transpose(2, 3)
-            torch.testing.assert_close(back, once, rtol=0, atol=1e-5)
-    write_png(tmp_path / "a.png", photos["coffee"][:20, :33])
-    assert run(tmp_path / "a.png", "--output", tmp_path, "--weights", QE, "--self-ensemble", "--format", "webp") == 0
-
-
-def test_bfloat16_is_near_and_infinite_numbers_are_refused(qe, photos):
-    photo = photos["coffee"][:32, :48]
-    near = Restorer(qe, precision="bf16")(photo)
-    assert 0 < np.abs(near.astype(int) - restore(qe, photo)).max() <= 8
-    broken = build_generator({**SMALL, "scale": 1})
-    torch.nn.init.constant_(broken.conv_last.bias, float("nan"))
-    with pytest.raises(UserError, match="not finite in fp32"):
-        Restorer(broken.eval())(photo)
 
 
 def test_ctrl_c_leaves_whole_files_only_and_the_run_goes_on(tmp_path, photos):
@@ -367,3 +295,10 @@ def test_what_was_passed_over_and_what_was_left_out_is_said(tree, tmp_path, phot
     assert "failed: " in said.err and "closed\\x1b[31m: the folder cannot be read (Permission denied)" in said.err
     assert f"note: {tree}/grey.png: without its colour profile, which is for grey" in said.err
     assert "\x1b" not in said.err
+
+
+def test_self_ensemble_and_another_format(tmp_path, photos):
+    write_png(tmp_path / "a.png", photos["coffee"][:20, :33])
+    for folder, more in (("once", ()), ("eight", ["--self-ensemble"])):
+        assert run(tmp_path / "a.png", "--output", tmp_path / folder, "--weights", QE, "--format", "webp", *more) == 0
+    assert (tmp_path / "once/a.webp").read_bytes() != (tmp_path / "eight/a.webp").read_bytes()
