@@ -4,8 +4,8 @@
 
 Each image is compressed and restored from its pixels alone, as if it had been saved again as PNG. The change is the
 root mean square between the input and the output of the network, in grey levels of 255; the gain is in RGB-PSNR.
-`restore` keeps an image whose change is below `inference.restorer.LEAST_CHANGE`: the last columns count these images and
-tell what they miss.
+`restore` keeps an image whose change is below `inference.restorer.LEAST_CHANGE`: the last columns count these images
+and tell what they miss.
 """
 
 from __future__ import annotations
