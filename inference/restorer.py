@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.jpeg_files import NO_FILE, CompressedFile
+from data.jpeg_files import NO_FILE, CompressedFile, Quantisation
 from data.jpeg_files.cell import MCU
 from data.jpeg_files.quantisation import UNKNOWN
 from inference.complexity import activation_bytes
@@ -93,6 +93,7 @@ class Restorer:
             raise UserError(f"strength is {strength:g}; give 0 to 1")
         self.tile, self.consistency, self.colour, self.strength = tile, consistency, colour, strength
         self.tiles, self.kept = 0, False
+        self.traced: int | None = None
         self.looks_at_whole = generator.looks_at_whole
         self._bytes_per_pixel = activation_bytes(generator)
 
@@ -143,6 +144,8 @@ class Restorer:
         """What to know of the image that was restored last, if anything."""
         if self.kept:
             return "left as it is: nothing was found that is sure to be an artefact"
+        if self.traced is not None:
+            return f"restored as a JPEG of quality {self.traced}: its pixels bear the traces of one"
         if self.tiles < 2 or not self.looks_at_whole or self.generator.averages_can_be_held:
             return None
         return f"restored in {self.tiles} tiles by a network that looks at the whole image: seams may show"
@@ -171,11 +174,13 @@ class Restorer:
     ) -> np.ndarray:
         top_value, scale = np.iinfo(image.dtype).max, self.generator.scale
         grey = bool((image[..., :1] == image[..., 1:]).all())
-        cell = file.cell_of(image) if self.consistency and scale == 1 else None
+        asked = self.generator.reads_steps or (self.consistency and scale == 1)
+        known = file.quantisation_of(image) if asked else Quantisation()
+        cell = known.cell if self.consistency and scale == 1 else None
         coloured = None if self.colour is None or grey else self.colour(image, progress, file)
         restored = np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), image.dtype)
         network = partial(
-            forward, self.generator, steps=file.steps, precision=self.precision, self_ensemble=self.self_ensemble
+            forward, self.generator, steps=known.steps, precision=self.precision, self_ensemble=self.self_ensemble
         )
         done = 0
 
@@ -206,7 +211,7 @@ class Restorer:
             network(parts.to(self.device))
 
         row, squares = 0, 0.0
-        unsure = self.generator.reads_steps and file.steps == UNKNOWN and scale == 1
+        unsure = self.generator.reads_steps and known.steps == UNKNOWN and scale == 1
         held = self.generator.averages_can_be_held and tiles.count > 1
         with (
             torch.inference_mode(),
@@ -223,6 +228,7 @@ class Restorer:
                     squares += float(np.square(rounded - before).sum(dtype=np.float64))
                 row += len(rounded)
         change = 255 / top_value * math.sqrt(squares / image.size)
+        self.traced = known.traced if self.generator.reads_steps else None
         self.kept = unsure and change < LEAST_CHANGE * self.strength
         return image.copy() if self.kept else restored
 

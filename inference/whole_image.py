@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.jpeg_files import NO_FILE, CompressedFile
+from data.jpeg_files import NO_FILE, CompressedFile, Quantisation
 from data.jpeg_files.cell import JpegCell
 from inference.forward import finite, forward
 from models import Generator
@@ -56,9 +56,11 @@ def restore_unrounded(
     """
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        sr = forward(generator, batch, file.steps)[0]
-        if consistency and generator.scale == 1 and (cell := file.cell_of(lr)) is not None:
-            sr = in_cell(sr, cell)
+        asked = generator.reads_steps or (consistency and generator.scale == 1)
+        known = file.quantisation_of(lr) if asked else Quantisation()
+        sr = forward(generator, batch, known.steps)[0]
+        if consistency and generator.scale == 1 and known.cell is not None:
+            sr = in_cell(sr, known.cell)
         if colour is not None:
             coloured = restore_unrounded(colour, lr, device, file=file, consistency=True).clamp(0, 1)
             sr = with_colour_of(sr[None], coloured[None])[0]

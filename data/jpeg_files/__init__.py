@@ -1,4 +1,4 @@
-"""Information in a compressed file besides its pixels: quantisation steps and cell."""
+"""Information on an image's compression besides its pixels: quantisation steps and cell."""
 
 from __future__ import annotations
 
@@ -7,8 +7,30 @@ from functools import cached_property
 
 import numpy as np
 
+from data.codecs.jpeg import Jpeg
 from data.jpeg_files.cell import JpegCell, read_cell
-from data.jpeg_files.quantisation import Steps, steps_in_file
+from data.jpeg_files.quantisation import UNKNOWN, Steps, steps_in_file, steps_of
+from data.jpeg_files.traces import traced_quality
+
+_COARSER = 1.25
+"""Traces count if their luma step is so many times the file's: the traced quality may be 2 below the real one."""
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """How coarsely an image was quantised.
+
+    Attributes:
+        steps: mean quantisation steps of luma and chroma, `UNKNOWN` if neither the file nor the pixels tell them.
+        cell: the images that the file may have been encoded from; None for files that are not JPEG, and if an earlier
+            encoding was coarser, as the original of that one may lie outside.
+        traced: quality of an earlier JPEG encoding, found in the pixels, that `steps` describe; None: they are the
+            file's.
+    """
+
+    steps: Steps = UNKNOWN
+    cell: JpegCell | None = None
+    traced: int | None = None
 
 
 @dataclass(frozen=True)
@@ -17,20 +39,24 @@ class CompressedFile:
 
     data: bytes = b""
 
-    @cached_property
-    def steps(self) -> Steps:
-        """Mean quantisation steps of a JPEG; unknown for others."""
-        return steps_in_file(self.data)
-
-    def cell_of(self, pixels: np.ndarray) -> JpegCell | None:
-        """The images that a JPEG may have been encoded from; None for other files, or if `pixels` is a part of it.
+    def quantisation_of(self, pixels: np.ndarray) -> Quantisation:
+        """The coarsest encoding that the file or the pixels tell of.
 
         Args:
-            pixels: uint8 h×w×3 RGB as decoded from the file, in the file's orientation.
+            pixels: uint8 h×w×3 RGB as decoded from the file, in the file's orientation. A part of it has no cell, and
+                16-bit pixels bear no traces.
         """
-        if pixels.dtype != np.uint8 or self._cell is None:
-            return None
-        return self._cell if pixels.shape[:2] == (self._cell.height, self._cell.width) else None
+        if pixels.dtype == np.uint8 and (quality := traced_quality(pixels)) is not None:
+            steps = steps_of(Jpeg(quality))
+            if steps[0] > _COARSER * self._steps[0]:
+                return Quantisation(steps, traced=quality)
+        cell = self._cell if pixels.dtype == np.uint8 else None
+        whole = cell is not None and pixels.shape[:2] == (cell.height, cell.width)
+        return Quantisation(self._steps, cell if whole else None)
+
+    @cached_property
+    def _steps(self) -> Steps:
+        return steps_in_file(self.data)
 
     @cached_property
     def _cell(self) -> JpegCell | None:

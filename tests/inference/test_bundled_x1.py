@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import skimage.data
 
 from data.codecs import compress, encode
 from data.jpeg_files import CompressedFile
@@ -28,8 +29,17 @@ def test_gains_on_a_jpeg_file(restorer, photo, spec, least):
 
 @pytest.mark.parametrize("spec", ["jpeg10", "jpeg40", "webp5", "webp20", "webp50"])
 def test_gains_where_the_steps_are_unknown(restorer, photo, spec):
-    before = compress(photo, spec)
+    before = compress(photo, spec)[4:, 4:]  # cropped: the pixels tell nothing either
+    photo = photo[4:, 4:]
     assert psnr_rgb(restorer(before), photo) - psnr_rgb(before, photo) > 0.05
+
+
+@pytest.mark.parametrize(("spec", "least"), [("jpeg90", 0.2), ("jpeg10>jpeg40", 0.5), ("jpeg30>jpeg80", 0.5)])
+def test_gains_on_files_that_were_saved_again(restorer, spec, least):
+    photo = np.ascontiguousarray(skimage.data.coffee()[80:336, 100:356])
+    before, data = compress(photo, spec), encode(photo, spec)
+    after = restorer(before) if spec == "jpeg90" else restorer(before, file=CompressedFile(data))
+    assert "traces" in restorer.note and psnr_rgb(after, photo) - psnr_rgb(before, photo) > least
 
 
 def test_leaves_clean_pictures_alone(restorer, photo):
@@ -37,7 +47,7 @@ def test_leaves_clean_pictures_alone(restorer, photo):
     page[20:24, 10:86] = page[40:80, 30:33] = (20, 20, 120)
     for clean in (photo, page, photo.astype(np.uint16) * 257):
         assert np.array_equal(restorer(clean), clean) and "left as it is" in restorer.note
-    restorer(compress(photo, "jpeg10"))
+    restorer(compress(photo, "jpeg10")[4:])
     assert restorer.note is None
 
 

@@ -1,6 +1,6 @@
 """How far tiles and the whole image differ, and how large the step is where two tiles meet.
 
-    python -m benchmarks.restore_seams [--weights FILE ...] [--tile 128]
+    python -m benchmarks.quality.restore_seams [--weights FILE ...] [--tile 128]
 
 On scikit-image's astronaut at JPEG 20, 256×256 pixels, at the default overlap, in grey levels of 0 to 255. The step is
 the largest change from one pixel to the next, where two tiles fade, that the whole image has not. Without --weights:

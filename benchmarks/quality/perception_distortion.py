@@ -1,6 +1,6 @@
 """What `restore --strength` trades: RGB-PSNR and LPIPS from the network for PSNR (0) to the perceptual one (1).
 
-    python -m benchmarks.perception_distortion [--images datasets/Kodak24] [--count 8] [--output figures]
+    python -m benchmarks.quality.perception_distortion [--images datasets/Kodak24] [--count 8] [--output figures]
 
 Prints a table and draws figures/perception_distortion.png (Blau and Michaeli, The Perception-Distortion Tradeoff, CVPR
 2018): the input is a star, each network a line with a dot per strength.

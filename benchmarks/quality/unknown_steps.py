@@ -1,6 +1,6 @@
 """Files without quantisation steps: how much the network for JPEG changes an image, and what that gains.
 
-    python -m benchmarks.unknown_steps [--images datasets/Kodak24] [--count 24] [--compressions none jpeg90 ...]
+    python -m benchmarks.quality.unknown_steps [--images datasets/Kodak24] [--count 24] [--compressions none jpeg90 ...]
 
 Each image is compressed and restored from its pixels alone, as if it had been saved again as PNG. The change is the
 root mean square between the input and the output of the network, in grey levels of 255; the gain is in RGB-PSNR.
@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from data.codecs import compress
 from inference.devices import ready
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--compressions", nargs="+", default=COMPRESSIONS)
     parser.add_argument("--weights", type=Path, default=Path("residual_unet_jpeg"))
     args = parser.parse_args()
-    network = ready(options_in_file(resolve(args.weights)), "cpu")
+    network = ready(options_in_file(resolve(args.weights)), torch.device("cpu"))
     print(f"{'':24}{'change, grey levels':>24}{'gain, dB':>16}{'kept':>8}{'their gain':>12}")
     print(f"{'':24}" + "".join(f"{word:>8}" for word in ("least", "mean", "most", "least", "mean", "", "mean")))
     for folder in args.images:

@@ -1,6 +1,6 @@
 """Whether a network that was trained on small patches does its best on a whole image: Y-PSNR, whole and in tiles.
 
-    python -m benchmarks.whole_or_tiles --weights FILE ... [--images datasets/Kodak24] [--count 4]
+    python -m benchmarks.quality.whole_or_tiles --weights FILE ... [--images datasets/Kodak24] [--count 4]
 
 Channel attention averages over what it is given. A network that has seen only patches can be better on tiles of a
 photograph than on the photograph (Chu et al., ECCV 2022, section 3); then its training wants larger patches.

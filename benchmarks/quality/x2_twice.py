@@ -1,6 +1,6 @@
 """×4 by a network for ×4, by one for ×2 applied twice, and by bicubic: Y-PSNR and chroma.
 
-    python -m benchmarks.x2_twice [--images datasets/Kodak24 datasets/LIVE1] [--count 24]
+    python -m benchmarks.quality.x2_twice [--images datasets/Kodak24 datasets/LIVE1] [--count 24]
 
 The chroma of an image is the mean distance of its Cb and Cr from grey; printed is its mean over the images as a share
 of that of bicubic.
