@@ -2,10 +2,10 @@
 
     python -m benchmarks.quality.unknown_steps [--images datasets/Kodak24] [--count 24] [--compressions none jpeg90 ...]
 
-Each image is compressed and restored from its pixels alone, as if it had been saved again as PNG. The change is the
-root mean square between the input and the output of the network, in grey levels of 255; the gain is in RGB-PSNR.
-`restore` keeps an image whose change is below `inference.restorer.LEAST_CHANGE`: the last columns count these images
-and tell what they miss.
+Each image is compressed, cropped by four pixels, so that no traces of a JPEG are found (data/jpeg_files/traces.py), and
+restored from its pixels alone. The change is the root mean square between input and output of the network, in grey
+levels of 255; the gain is in RGB-PSNR. `restore` keeps an image whose change is below
+`inference.restorer.LEAST_CHANGE`: the last columns count these images and tell what they miss.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def _of(network, image: np.ndarray, size: int, compression: str) -> tuple[float,
     """Change and gain of the middle of an image; without compression the gain is 0."""
     top, left = ((side - min(size, side)) // 2 for side in image.shape[:2])
     hr = np.ascontiguousarray(image[top : top + size, left : left + size])
-    before = hr if compression == "none" else compress(hr, compression)
+    before = compress(hr, compression)[4:, 4:]
+    hr = hr[4:, 4:]
     after = restore(network, before)
     change = float(np.sqrt(np.square(after.astype(float) - before).mean()))
     return change, 0.0 if compression == "none" else psnr_rgb(after, hr) - psnr_rgb(before, hr)
