@@ -2,10 +2,10 @@
 
     python -m benchmarks.quality.unknown_steps [--images datasets/Kodak24] [--count 24] [--compressions none jpeg90 ...]
 
-Each image is compressed, cropped by four pixels, so that no traces of a JPEG are found (data/jpeg_files/traces.py), and
-restored from its pixels alone. The change is the root mean square between input and output of the network, in grey
-levels of 255; the gain is in RGB-PSNR. `restore` keeps an image whose change is below
-`inference.restorer.LEAST_CHANGE`: the last columns count these images and tell what they miss.
+Each image is compressed and restored from its pixels alone; traces of a JPEG in them (data/jpeg_files/traces.py) are
+not used. The change is the root mean square between input and output of the network, in grey levels of 255; the gain is
+in RGB-PSNR. `restore` keeps an image whose change is below `inference.restorer.LEAST_CHANGE`: the last columns count
+these images and tell what they miss.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import numpy as np
 import torch
 
 from data.codecs import compress
+from data.jpeg_files.quantisation import UNKNOWN
 from inference.devices import ready
+from inference.forward import forward
 from inference.restorer import LEAST_CHANGE
 from inference.shipped_weights import resolve
-from inference.whole_image import restore
+from inference.whole_image import to_uint8, to_unit_range
 from metrics.psnr_ssim import psnr_rgb
 from models import options_in_file
 from utils.images import list_images, read_image
@@ -57,9 +59,9 @@ def _of(network, image: np.ndarray, size: int, compression: str) -> tuple[float,
     """Change and gain of the middle of an image; without compression the gain is 0."""
     top, left = ((side - min(size, side)) // 2 for side in image.shape[:2])
     hr = np.ascontiguousarray(image[top : top + size, left : left + size])
-    before = compress(hr, compression)[4:, 4:]
-    hr = hr[4:, 4:]
-    after = restore(network, before)
+    before = compress(hr, compression)
+    with torch.inference_mode():
+        after = to_uint8(forward(network, to_unit_range(torch.from_numpy(before)[None]), UNKNOWN)[0])
     change = float(np.sqrt(np.square(after.astype(float) - before).mean()))
     return change, 0.0 if compression == "none" else psnr_rgb(after, hr) - psnr_rgb(before, hr)
 

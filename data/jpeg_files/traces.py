@@ -1,7 +1,8 @@
 """Traces of a JPEG encoding in the pixels, where the file does not tell of it.
 
 The DCT coefficients of a decoded JPEG are multiples of its quantisation steps, also after it was saved again without
-loss or as a milder JPEG (Fan and de Queiroz, IEEE Transactions on Image Processing 12(2), 2003).
+loss or as a milder JPEG, also if it was cropped (Fan and de Queiroz, IEEE Transactions on Image Processing 12(2),
+2003).
 """
 
 from __future__ import annotations
@@ -33,17 +34,48 @@ _BLOCKS = 8192  # of a large image, evenly spaced rows of blocks are examined: a
 _PERIODIC = 0.25  # mean cosine that is needed: 0.04 at most without an encoding, 0.33 or more at quality 95
 _SIGNIFICANT = 8  # times 1/√n that the mean cosine of n coefficients must reach: eleven standard deviations
 _EQUAL = 0.8  # of the best mean cosine: qualities that fit as well
+_WINDOWS = 400  # places at which the block grids are compared
+_WINDOW = 15  # their side: a block of every grid fits in
+_NEARLY_ZERO = 2.5  # coefficients below: zeros that a second encoding at quality 90 or more has changed are among them
+_GRIDS = 2  # as many are examined: the image may have been cropped between two encodings
 
 
 def traced_quality(image: np.ndarray) -> int | None:
     """Quality of the coarsest JPEG encoding that the image bears traces of; None without traces.
 
-    Found are encodings by libjpeg's tables, up to a quality of about 95, whose blocks begin at the image's first pixel:
-    the image was neither cropped nor resized since.
+    Found are encodings by libjpeg's tables, up to a quality of about 95. The image may have been cropped since, but not
+    resized.
 
     Args:
         image: uint8 h×w×3, RGB.
     """
+    found = (_quality_on_grid(image[top:, left:]) for top, left in _likely_grids(image))
+    return min((quality for quality in found if quality is not None), default=None)
+
+
+def _likely_grids(image: np.ndarray) -> list[tuple[int, int]]:
+    """First row and column of the block grids on which most coefficients are nearly zero, as on those of encodings."""
+    height, width = image.shape[:2]
+    if min(height, width) < _WINDOW:
+        return []
+    apart = max(1.0, (height * width / 64 / _WINDOWS) ** 0.5) * 8
+    windows = np.stack(
+        [
+            image[top : top + _WINDOW, left : left + _WINDOW].astype(np.float32) @ _LUMA
+            for top in np.arange(0, height - _WINDOW + 1, apart).astype(int) // 8 * 8
+            for left in np.arange(0, width - _WINDOW + 1, apart).astype(int) // 8 * 8
+        ]
+    )
+    zeros = {
+        (top, left): float((np.abs(_dct(windows[:, top : top + 8, left : left + 8])) < _NEARLY_ZERO).mean())
+        for top in range(8)
+        for left in range(8)
+    }
+    return sorted(zeros, key=zeros.__getitem__, reverse=True)[:_GRIDS]
+
+
+def _quality_on_grid(image: np.ndarray) -> int | None:
+    """`traced_quality` of an encoding whose blocks begin at the image's first pixel."""
     coefficients = _luma_coefficients(image)
     scores = np.zeros(100)
     counts = np.zeros(100)
@@ -71,7 +103,7 @@ def _luma_coefficients(image: np.ndarray) -> np.ndarray:
     pixels = image[: down * 8, : across * 8].reshape(down, 8, across, 8, 3)[rows[rows < down]]
     pixels = pixels.swapaxes(1, 2).reshape(-1, 8, 8, 3)
     inside = (pixels.min(axis=(1, 2, 3)) > 0) & (pixels.max(axis=(1, 2, 3)) < 255)
-    coefficients = dctn(pixels[inside].astype(np.float32) @ _LUMA, axes=(1, 2), norm="ortho")
+    coefficients = _dct(pixels[inside].astype(np.float32) @ _LUMA)
     rounded = np.rint(coefficients.reshape(-1, 64)).astype(np.int16)
     return coefficients[np.unique(rounded, axis=0, return_index=True)[1]]
 
@@ -83,3 +115,8 @@ def _qualities_by_step(down: int, across: int) -> list[tuple[int, np.ndarray]]:
     scales = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)  # libjpeg's jpeg_quality_scaling
     steps = np.clip((_STEPS_50[down, across] * scales + 50) // 100, 1, 255)
     return [(int(step), np.flatnonzero(steps == step)) for step in np.unique(steps)]
+
+
+def _dct(blocks: np.ndarray) -> np.ndarray:
+    """DCT of n×8×8 blocks, as JPEG's."""
+    return dctn(blocks, axes=(1, 2), norm="ortho")
