@@ -1,4 +1,4 @@
-"""Evaluate, restore, score, export, interpolate: `python test.py [COMMAND] …`; without a command: evaluate."""
+"""Evaluate, restore, score, export, interpolate, calibrate: `python test.py [COMMAND] …`; by default evaluate."""
 
 import sys
 from importlib import import_module
@@ -11,6 +11,7 @@ COMMANDS = {
     "score": "commands.score",
     "export": "commands.export",
     "interpolate": "commands.interpolate",
+    "calibrate": "commands.calibrate",
 }
 """Name -> module with `parse(argv)`, which returns a namespace, and `main(namespace)`, which returns the status."""
 

@@ -85,7 +85,7 @@ class NetworkRow(Row):
                 "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
                 "weights": _digest(generator),
                 "device": device_name(device),
-                **({"consistency": True} if consistency else {}),
+                **({"consistency": _calibration(generator)} if consistency else {}),
                 **({"colour": _digest(colour)} if colour is not None else {}),
             }
             for quality, generator in networks.items()
@@ -178,6 +178,10 @@ def quality_of(compression: str) -> int | None:
     """The quality of a compression by one codec; None for chains, `none` and `as is`."""
     codec = None if compression == "as is" else parse(compression)
     return codec.one_quality if isinstance(codec, QualityCodec) else None
+
+
+def _calibration(generator: Generator) -> Any:
+    return True if generator.calibration is None else generator.calibration.written()
 
 
 def _digest(generator: Generator) -> str:

@@ -54,7 +54,10 @@ def build_restorer(
         settings["colour"] = Restorer(ready(options_in_file(colourist), device), device, **settings)
     if pair is None or not 0 <= strength < 1:
         return Restorer(ready(options, device), device, strength=strength, **settings)
-    networks = (ready(each, device) for each in (options_in_file(pair), options))
+    faithful = options_in_file(pair)
+    if strength == 0:
+        return Restorer(ready(faithful, device), device, **settings)
+    networks = (ready(each, device) for each in (faithful, options))
     return Restorer(interpolate(networks, [1 - strength, strength]), device, **settings)
 
 

@@ -220,7 +220,7 @@ class Restorer:
             bands = blend(tile_at, tiles, scale)
             for band in bands if cell is None else regrouped(bands, MCU):
                 if cell is not None:
-                    band = in_cell(band, cell, row)
+                    band = in_cell(band, known, self.generator, row)
                 rounded = (band * top_value + 0.5).floor_().clamp_(0, top_value).permute(1, 2, 0).numpy()
                 restored[row : row + len(rounded)] = rounded
                 if unsure:

@@ -30,6 +30,7 @@ def interpolate(networks: Iterable[Generator], shares: list[float]) -> Generator
             sums[name] += tensor.double() * share
     for name, tensor in _weights(first):
         tensor.copy_(sums[name])
+    first.calibration = None  # it was the first network's alone
     return first
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from data.jpeg_files import NO_FILE, CompressedFile, Quantisation
-from data.jpeg_files.cell import JpegCell
 from inference.forward import finite, forward
 from models import Generator
 from models.luma import with_colour_of
@@ -60,17 +59,28 @@ def restore_unrounded(
         known = file.quantisation_of(lr) if asked else Quantisation()
         sr = forward(generator, batch, known.steps)[0]
         if consistency and generator.scale == 1 and known.cell is not None:
-            sr = in_cell(sr, known.cell)
+            sr = in_cell(sr, known, generator)
         if colour is not None:
             coloured = restore_unrounded(colour, lr, device, file=file, consistency=True).clamp(0, 1)
             sr = with_colour_of(sr[None], coloured[None])[0]
         return sr
 
 
-def in_cell(band: Tensor, cell: JpegCell, top: int = 0) -> Tensor:
-    """Float 3×h×w in [0, 1], a band of a restored image that begins at row `top` → the nearest in the file's cell."""
+def in_cell(band: Tensor, known: Quantisation, generator: Generator, top: int = 0) -> Tensor:
+    """What the generator restored, moved into the file's cell, which there must be: by its calibration if it has one.
+
+    Args:
+        band: float 3×h×w in [0, 1], the rows of the restored image from `top` on.
+    """
+    assert known.cell is not None
     pixels = (band * 255).permute(1, 2, 0).cpu().numpy()
-    return torch.from_numpy(cell.project(pixels, top)).permute(2, 0, 1).to(band.device) / 255
+    calibration = generator.calibration
+    if calibration is None:
+        moved = known.cell.project(pixels, top)
+    else:
+        factors = calibration.at(known.steps[0])
+        moved = known.cell.project(pixels, top, width=calibration.width, factors=factors)
+    return torch.from_numpy(moved).permute(2, 0, 1).to(band.device) / 255
 
 
 def to_uint8(image: torch.Tensor) -> np.ndarray:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.arcnn import ARCNN
 from models.bicubic import Bicubic
+from models.calibration import calibration_in
 from models.checkpoints import build_with_weights, load_weights
 from models.cisr_psi import CISRPSI
 from models.cisrnet import CISRNet
@@ -49,7 +50,9 @@ def build_generator(options: dict[str, Any] | GeneratorOptions) -> Generator:
     network = GENERATORS[options.type]
     if options.weights is None or network.reads_its_weights:
         return network(options)
-    return build_with_weights(lambda: network(options), options.weights)
+    generator = build_with_weights(lambda: network(options), options.weights)
+    generator.calibration = calibration_in(options.weights)
+    return generator
 
 
 def options_in_file(weights: Path) -> GeneratorOptions:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.calibration import Calibration
 from models.global_average import GlobalAverage
 from utils.section import Section
 
@@ -59,6 +60,7 @@ class Generator(nn.Module):
         super().__init__()
         self.options = options.resolved()
         self.scale = self.options.scale
+        self.calibration: Calibration | None = None  # of the weights that it was built with: further training ends it
 
     def forward(self, lr: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no forward")

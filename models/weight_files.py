@@ -31,13 +31,15 @@ class WeightsError(UserError):
 def export_weights(module: nn.Module, about: dict[str, Any]) -> bytes:
     """The weights of `module` as safetensors bytes that say what they are.
 
-    The header holds one text, JSON under `about`: `about`, under `generator` a generator's options, and under
-    `sha256` a checksum of all that and of the tensors. (One text, because the format keeps several in no fixed order,
-    and equal weights shall make equal bytes.)
+    The header holds one text, JSON under `about`: `about`, under `generator` a generator's options, its calibration if
+    it has one, and under `sha256` a checksum of all that and of the tensors. (One text, because the format keeps
+    several in no fixed order, and equal weights shall make equal bytes.)
     """
     options = getattr(module, "options", None)
     if options is not None:
         about = {**about, "generator": options.model_dump(mode="json", exclude={"weights"})}
+    if (calibration := getattr(module, "calibration", None)) is not None:
+        about = {**about, **calibration.written()}
     return as_safetensors(module.state_dict(), about)
 
 

@@ -146,6 +146,7 @@ def starting_generator(options: TrainOptions) -> Generator:
         WeightsError: `generator.weights` cannot be loaded.
     """
     generator = build_generator(options.generator)
+    generator.calibration = None  # training changes what it was fitted to
     if options.start == "interpolation" and options.generator.weights is None:
         try:
             generator.start_as_interpolation()

@@ -49,14 +49,18 @@ class JpegCell:
     width: int
     planes: tuple[_Plane, ...]
 
-    def project(self, image: np.ndarray, top: int = 0, width: float = 1.0) -> np.ndarray:
-        """The nearest image in the cell.
+    def project(
+        self, image: np.ndarray, top: int = 0, *, width: float = 1.0, factors: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The nearest image in the cell, or with `factors` another one in the cell.
 
         Args:
             image: float32 h×w×3, RGB on 0–255: all rows of the file's image, or a band of them.
             top: first row of the band in the file's image, a multiple of `MCU`; so is its height, unless the band
                 ends with the last row of the image.
             width: width of the cell as a share of the quantisation step: 1 is exact, less stays closer to the file.
+            factors: 2×2×8×8, for luma and chroma, for coefficients that are zero in the file and others, by row and
+                column: how much of a coefficient's change is kept after it was limited to `width`.
 
         Returns:
             float32 of the same shape; not clipped.
@@ -65,17 +69,41 @@ class JpegCell:
             ValueError: the band does not fit.
         """
         rows, columns = image.shape[:2]
+        ycc = self._padded(image, top)
+        for channel, plane in enumerate(self.planes):
+            offsets, levels = _offsets(ycc[..., channel], plane, top)
+            kept = np.clip(offsets, -width / 2, width / 2)
+            if factors is not None:
+                kept *= np.where(levels == 0, *factors[min(channel, 1)][:, None, :, None, :])
+                kept = np.clip(kept, -0.5, 0.5)
+            ycc[..., channel] += _change(kept - offsets, plane, ycc.shape)
+        if len(self.planes) == 1:
+            ycc[..., 1:] = 0
+        ycc[..., 0] += 128
+        return (ycc @ _TO_RGB.T)[:rows, :columns]
+
+    def offsets(self, image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """How far the DCT coefficients of a whole image are from the file's, and the file's, for each component.
+
+        Args:
+            image: float32 h×w×3, RGB on 0–255.
+
+        Returns:
+            For Y (and Cb, Cr): both in quantisation steps, blocks down × 8 × blocks across × 8.
+        """
+        ycc = self._padded(image, 0)
+        return [_offsets(ycc[..., channel], plane, 0) for channel, plane in enumerate(self.planes)]
+
+    def _padded(self, image: np.ndarray, top: int) -> np.ndarray:
+        """A band in Y − 128, Cb, Cr, its sides multiples of `MCU`."""
+        rows, columns = image.shape[:2]
         if columns != self.width or top % MCU or top + rows > self.height:
             raise ValueError(f"a band of {rows}×{columns} at row {top} is none of {self.height}×{self.width}")
         if rows % MCU and top + rows != self.height:
             raise ValueError(f"a band of {rows} rows inside the image is no multiple of {MCU}")
-        padded = np.pad(image, ((0, -rows % MCU), (0, -columns % MCU), (0, 0)), mode="edge")
-        ycc = padded @ _TO_YCC.T
-        for channel, plane in enumerate(self.planes):
-            ycc[..., channel] += _correction(ycc[..., channel] - (128 if channel == 0 else 0), plane, top, width)
-        if len(self.planes) == 1:
-            ycc[..., 1:] = 0
-        return (ycc @ _TO_RGB.T)[:rows, :columns]
+        ycc: np.ndarray = np.pad(image, ((0, -rows % MCU), (0, -columns % MCU), (0, 0)), mode="edge") @ _TO_YCC.T
+        ycc[..., 0] -= 128
+        return ycc
 
 
 def read_cell(data: bytes) -> JpegCell | None:
@@ -108,22 +136,23 @@ def read_cell(data: bytes) -> JpegCell | None:
     return JpegCell(int(file.height), int(file.width), planes)
 
 
-def _correction(samples: np.ndarray, plane: _Plane, top: int, width: float) -> np.ndarray:
-    """The change that moves a component at full size (its sides multiples of `MCU`) into the cell."""
+def _offsets(samples: np.ndarray, plane: _Plane, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `JpegCell.offsets`, of one component at full size, for the blocks of the file that a band covers."""
     down, across = plane.down, plane.across
     height, columns = samples.shape[0] // down, samples.shape[1] // across
-    # The encoder codes the mean of the samples that share a chroma sample: an equal change of all is the smallest.
+    # The encoder codes the mean of the samples that share a chroma sample.
     means = samples.reshape(height, down, columns, across).mean((1, 3))
     first = top // down // 8
-    levels = plane.levels[first : first + height // 8, : columns // 8]
+    levels = plane.levels[first : first + height // 8, : columns // 8].transpose(0, 2, 1, 3)
     # Blocks beyond those of the file are padding, about which nothing is known.
-    blocks_down, blocks_across = levels.shape[:2]
-    coded = means[: blocks_down * 8, : blocks_across * 8]
-    spectrum = dctn(coded.reshape(blocks_down, 8, blocks_across, 8), axes=(1, 3), norm="ortho", overwrite_x=False)
-    steps = plane.steps[None, :, None, :]
-    decoded = levels.transpose(0, 2, 1, 3) * steps
-    reach = steps * (width / 2)
-    moved = np.clip(spectrum, decoded - reach, decoded + reach) - spectrum
-    change: np.ndarray = np.zeros_like(means)
-    change[: coded.shape[0], : coded.shape[1]] = idctn(moved, axes=(1, 3), norm="ortho").reshape(coded.shape)
-    return change.repeat(down, 0).repeat(across, 1)
+    coded = means[: levels.shape[0] * 8, : levels.shape[2] * 8].reshape(levels.shape)
+    return dctn(coded, axes=(1, 3), norm="ortho") / plane.steps[None, :, None, :] - levels, levels
+
+
+def _change(steps: np.ndarray, plane: _Plane, shape: tuple[int, ...]) -> np.ndarray:
+    """The change of a component at full size that changes its coefficients by so many steps."""
+    coded = idctn(steps * plane.steps[None, :, None, :], axes=(1, 3), norm="ortho")
+    change: np.ndarray = np.zeros((shape[0] // plane.down, shape[1] // plane.across), np.float32)
+    change[: coded.shape[0] * 8, : coded.shape[2] * 8] = coded.reshape(coded.shape[0] * 8, -1)
+    # An equal change of all samples that share a chroma sample is the smallest.
+    return change.repeat(plane.down, 0).repeat(plane.across, 1)

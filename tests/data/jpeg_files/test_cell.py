@@ -98,3 +98,27 @@ def test_a_damaged_file_ends_no_process() -> None:
             broken[place] ^= 1 << int(rng.integers(8))
         cell = read_cell(bytes(broken))
         assert cell is None or cell.planes
+
+
+def test_factors_keep_a_share_of_each_change() -> None:
+    for spec in ("jpeg40", "jpeg70:444"):
+        cell, other = read_cell(encode(PHOTO, spec)), np.roll(PHOTO, 3, axis=1).astype(np.float32)
+        ones = np.ones((2, 2, 8, 8), np.float32)
+        np.testing.assert_allclose(cell.project(other, factors=ones), cell.project(other), atol=1e-3)
+        np.testing.assert_allclose(cell.project(other, factors=0 * ones), cell.project(other, width=0.0), atol=1e-3)
+        half, double = cell.project(other, factors=ones / 2), cell.project(other, factors=2 * ones)
+        inside = cell.project(other)
+        np.testing.assert_allclose(half, (inside + cell.project(other, width=0.0)) / 2, atol=2e-3)
+        assert np.abs(cell.project(double) - double)[:96, :96].max() < 0.02  # still in the cell
+        luma = ones.copy()
+        luma[1] = 0
+        assert distance(cell.project(other, factors=luma), inside) > 0.5
+
+
+def test_offsets_are_what_projection_takes_away() -> None:
+    photo = PHOTO[:96, :96]
+    cell, other = read_cell(encode(photo, "jpeg50")), np.roll(photo, 3, axis=1).astype(np.float32)
+    outside = [np.abs(offsets).max() for offsets, _ in cell.offsets(other)]
+    inside = [np.abs(offsets).max() for offsets, _ in cell.offsets(cell.project(other))]
+    assert min(outside) > 0.6 and max(inside) < 0.51
+    assert [levels.shape for _, levels in cell.offsets(other)] == [(12, 8, 12, 8), (6, 8, 6, 8), (6, 8, 6, 8)]
