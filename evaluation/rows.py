@@ -85,6 +85,7 @@ class NetworkRow(Row):
                 "generator": generator.options.model_dump(mode="json", exclude={"weights"}),
                 "weights": _digest(generator),
                 "device": device_name(device),
+                **({"steps": "of the file, or traced"} if generator.reads_steps else {}),
                 **({"consistency": _calibration(generator)} if consistency else {}),
                 **({"colour": _digest(colour)} if colour is not None else {}),
             }

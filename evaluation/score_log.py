@@ -23,7 +23,7 @@ from typing import Any
 from utils.errors import UserError
 from utils.visible import visible
 
-_FORMAT = 2  # increase it if the scores of an existing key change
+_FORMAT = 1  # increase it if the scores of an existing key change
 
 
 @dataclass(frozen=True)
