@@ -66,13 +66,13 @@ def figures(evaluation):
 @pytest.fixture
 def restored(monkeypatch):
     """The number of images that networks have restored so far."""
-    count, restore = [0], rows_module.restore
+    count, restore = [0], rows_module.restore_unrounded
 
     def counting(*arguments, **known):
         count[0] += 1
         return restore(*arguments, **known)
 
-    monkeypatch.setattr(rows_module, "restore", counting)
+    monkeypatch.setattr(rows_module, "restore_unrounded", counting)
     return count
 
 

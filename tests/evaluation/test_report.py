@@ -189,7 +189,7 @@ def test_sliders_show_the_pictures_and_their_scores(run, photos, page):
 def test_equal_input_gives_the_same_bytes_and_no_picture_is_restored_for_it(run, text, monkeypatch):
     _, given = run
     assert make_page(*run) == text
-    monkeypatch.setattr("evaluation.rows.restore", None)
+    monkeypatch.setattr("evaluation.rows.restore_unrounded", None)
     path = write_report(evaluate(given), given)  # all from the log
     assert path == given.folder / "report.html" and path.read_text(encoding="utf-8") == text
 
