@@ -9,6 +9,7 @@ from data.jpeg_files import CompressedFile
 from inference.restorer import Restorer
 from inference.whole_image import restore
 from models import build_generator
+from models.calibration import Calibration
 from models.global_average import GlobalAverage, held_averages
 from utils.errors import UserError
 
@@ -43,6 +44,21 @@ def test_consistency_takes_a_result_nearer_to_the_original(photo, harmful, spec)
     assert np.array_equal(Restorer(harmful, consistency=False)(lr, file=file), free)
     tiled = Restorer(harmful, tile=96, overlap=32)
     assert np.abs(tiled(lr, file=file).astype(int) - held).max() <= 1 and tiled.tiles > 1
+
+
+def test_a_calibration_is_used_with_consistency_alone(photo, harmful, monkeypatch):
+    data = encode(photo, "jpeg75")
+    lr, file = decode(data, "jpeg75"), CompressedFile(data)
+    plain, held = restore(harmful, lr, file=file), restore(harmful, lr, file=file, consistency=True)
+    factors = np.full((2, 2, 2, 8, 8), 0.25, np.float32)
+    monkeypatch.setattr(harmful, "calibration", Calibration((1.0, 50.0), factors, 1.0))
+    calibrated = restore(harmful, lr, file=file, consistency=True)
+    assert error(calibrated, photo) < error(held, photo)
+    assert np.array_equal(restore(harmful, lr, file=file), plain)
+    assert np.array_equal(Restorer(harmful)(lr, file=file), calibrated)
+    tiled = Restorer(harmful, tile=96, overlap=32)
+    assert np.abs(tiled(lr, file=file).astype(int) - calibrated).max() <= 1 and tiled.tiles > 1
+    assert np.array_equal(Restorer(harmful, consistency=False)(lr, file=file), plain)
 
 
 def test_files_without_a_cell_are_restored_as_ever(photo, harmful):
