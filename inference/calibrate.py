@@ -14,14 +14,16 @@ from inference.whole_image import restore_unrounded
 from models import Generator
 from models.calibration import Calibration
 
-QUALITIES = (95, 90, 85, 75, 60, 40, 20, 10)
+QUALITIES = (100, 98, 95, 90, 85, 75, 60, 40, 20, 10)
 WIDTH = 0.7
 """Share of the cell that changes are limited to before the factors."""
 _JOINING = 3
 """Frequencies, row plus column, up to which a change is never made smaller: they join blocks, and least squares would
-bring block edges back for a few hundredths of a dB."""
+bring block edges back for a few hundredths of a dB. Up to `_BLOCKS_SHOW`."""
 _SHARE = 0.7
 """Of what least squares take off the other frequencies' changes, this share is taken, for the same reason."""
+_BLOCKS_SHOW = 90
+"""Quality up to which block edges matter; beyond, the factors are those of least squares."""
 _TOWARDS_ONE = 2.0  # squared steps of evidence for a factor of 1: frequencies that are hardly ever changed keep it
 
 
@@ -51,8 +53,9 @@ def fit(generator: Generator, photos: Iterable[np.ndarray]) -> Calibration:
                     products[place, min(plane, 1), kind] += (changes * true * counted).sum((0, 2))
                     squares[place, min(plane, 1), kind] += (changes**2 * counted).sum((0, 2))
     factors = (products + _TOWARDS_ONE) / (squares + _TOWARDS_ONE)
-    factors = np.where(factors < 1, 1 - _SHARE * (1 - factors), factors)
     joining = np.add.outer(np.arange(8), np.arange(8)) <= _JOINING
-    factors = np.where(joining, np.maximum(factors, 1), factors)
+    gentle = np.where(factors < 1, np.where(joining, 1, 1 - _SHARE * (1 - factors)), factors)
+    coarse = np.array(QUALITIES)[:, None, None, None, None] <= _BLOCKS_SHOW
+    factors = np.where(coarse, gentle, factors)
     steps = tuple(steps_of(Jpeg(quality))[0] for quality in QUALITIES)
     return Calibration(steps, factors.astype(np.float32), WIDTH)
