@@ -19,7 +19,6 @@ def restore(
     *,
     file: CompressedFile = NO_FILE,
     consistency: bool = False,
-    colour: Generator | None = None,
 ) -> np.ndarray:
     """One image through the generator, whole.
 
@@ -27,7 +26,6 @@ def restore(
         lr: uint8 h×w×3 RGB.
         file: what is known of the file that `lr` was decoded from.
         consistency: bring the result into the file's cell (at scale 1, where it has one).
-        colour: a network at scale 1; the result gets the Cb and Cr of what it makes of `lr`, consistent with the file.
 
     Returns:
         uint8 (h·scale)×(w·scale)×3, rounded half up and clamped.
@@ -35,8 +33,7 @@ def restore(
     Raises:
         UserError: the network gave numbers that are not finite.
     """
-    sr = restore_unrounded(generator, lr, device, file=file, consistency=consistency, colour=colour)
-    return to_uint8(sr)
+    return to_uint8(restore_unrounded(generator, lr, device, file=file, consistency=consistency))
 
 
 def restore_unrounded(
@@ -49,6 +46,9 @@ def restore_unrounded(
     colour: Generator | None = None,
 ) -> Tensor:
     """As `restore`, neither rounded nor clamped: float32 3×(h·scale)×(w·scale) in [0, 1] on `device`.
+
+    Args:
+        colour: a network at scale 1; the result gets the Cb and Cr of what it makes of `lr`, consistent with the file.
 
     Raises:
         UserError: the network gave numbers that are not finite.

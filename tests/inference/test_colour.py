@@ -11,7 +11,7 @@ from data.jpeg_files import CompressedFile
 from data.resize import imresize
 from inference import load_restorer
 from inference.restorer import Restorer
-from inference.whole_image import restore
+from inference.whole_image import restore_unrounded, to_uint8
 from metrics.psnr_ssim import psnr_rgb, psnr_y
 from models import build_generator
 from models.luma import with_colour_of
@@ -56,7 +56,7 @@ def test_the_colour_comes_from_what_is_restored_of_the_file(photo, enlarging, co
     lr, file = decode(data, "jpeg20"), CompressedFile(data)
     restorer = Restorer(enlarging, colour=Restorer(colourist))
     mixed = restorer(lr, file=file)
-    whole = restore(enlarging, lr, file=file, colour=colourist).astype(int)
+    whole = to_uint8(restore_unrounded(enlarging, lr, file=file, colour=colourist)).astype(int)
     assert np.abs(whole - mixed).max() <= 2  # the restorer holds the colour in 8 bits
     assert not np.array_equal(mixed, Restorer(enlarging)(lr, file=file))
     assert restorer.reads_files and not np.array_equal(mixed, restorer(lr))  # the pixels tell less than the file
