@@ -117,11 +117,15 @@ class Restorer:
         Raises:
             UserError: too little memory for the smallest tiles, or numbers that are not finite.
         """
+        held = self.consistency and self.generator.scale == 1
+        known = file.quantisation_of(image, cell=held) if held or self.generator.reads_steps else Quantisation()
+        grey = bool((image[..., :1] == image[..., 1:]).all())
+        coloured = None if self.colour is None or grey else self.colour(image, progress, file)
         while True:
             tiles = self.plan(*image.shape[:2])
             self.tiles = tiles.count
             try:
-                return self._in_tiles(image, tiles, progress, file)
+                return self._in_tiles(image, tiles, progress, known, coloured, grey=grey)
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
@@ -170,14 +174,16 @@ class Restorer:
         return min(max(math.isqrt(int(most / self._bytes_per_pixel)), self.least_tile), _LARGEST_TILE)
 
     def _in_tiles(
-        self, image: np.ndarray, tiles: Grid, progress: Callable[[int, int], None] | None, file: CompressedFile
+        self,
+        image: np.ndarray,
+        tiles: Grid,
+        progress: Callable[[int, int], None] | None,
+        known: Quantisation,
+        coloured: np.ndarray | None,
+        *,
+        grey: bool,
     ) -> np.ndarray:
         top_value, scale = np.iinfo(image.dtype).max, self.generator.scale
-        grey = bool((image[..., :1] == image[..., 1:]).all())
-        asked = self.generator.reads_steps or (self.consistency and scale == 1)
-        known = file.quantisation_of(image) if asked else Quantisation()
-        cell = known.cell if self.consistency and scale == 1 else None
-        coloured = None if self.colour is None or grey else self.colour(image, progress, file)
         restored = np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), image.dtype)
         network = partial(
             forward, self.generator, steps=known.steps, precision=self.precision, self_ensemble=self.self_ensemble
@@ -218,8 +224,8 @@ class Restorer:
             held_averages(self.generator, look_at, samples(image, tiles)) if held else nullcontext(),
         ):
             bands = blend(tile_at, tiles, scale)
-            for band in bands if cell is None else regrouped(bands, MCU):
-                if cell is not None:
+            for band in bands if known.cell is None else regrouped(bands, MCU):
+                if known.cell is not None:
                     band = in_cell(band, known, self.generator, row)
                 rounded = (band * top_value + 0.5).floor_().clamp_(0, top_value).permute(1, 2, 0).numpy()
                 restored[row : row + len(rounded)] = rounded

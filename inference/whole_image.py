@@ -55,10 +55,10 @@ def restore_unrounded(
     """
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        asked = generator.reads_steps or (consistency and generator.scale == 1)
-        known = file.quantisation_of(lr) if asked else Quantisation()
+        held = consistency and generator.scale == 1
+        known = file.quantisation_of(lr, cell=held) if held or generator.reads_steps else Quantisation()
         sr = forward(generator, batch, known.steps)[0]
-        if consistency and generator.scale == 1 and known.cell is not None:
+        if known.cell is not None:
             sr = in_cell(sr, known, generator)
         if colour is not None:
             coloured = restore_unrounded(colour, lr, device, file=file, consistency=True).clamp(0, 1)

@@ -39,20 +39,21 @@ class CompressedFile:
 
     data: bytes = b""
 
-    def quantisation_of(self, pixels: np.ndarray) -> Quantisation:
+    def quantisation_of(self, pixels: np.ndarray, *, cell: bool = True) -> Quantisation:
         """The coarsest encoding that the file or the pixels tell of.
 
         Args:
             pixels: uint8 h×w×3 RGB as decoded from the file, in the file's orientation. A part of it has no cell, and
                 16-bit pixels bear no traces.
+            cell: whether to read the file's cell, which takes time.
         """
         if pixels.dtype == np.uint8 and (quality := traced_quality(pixels)) is not None:
             steps = steps_of(Jpeg(quality))
             if steps[0] > _COARSER * self._steps[0]:
                 return Quantisation(steps, traced=quality)
-        cell = self._cell if pixels.dtype == np.uint8 else None
-        whole = cell is not None and pixels.shape[:2] == (cell.height, cell.width)
-        return Quantisation(self._steps, cell if whole else None)
+        read = self._cell if cell and pixels.dtype == np.uint8 else None
+        whole = read is not None and pixels.shape[:2] == (read.height, read.width)
+        return Quantisation(self._steps, read if whole else None)
 
     @cached_property
     def _steps(self) -> Steps:
