@@ -21,7 +21,7 @@ from utils.files import check_new, write_atomically
 from utils.images import list_images, read_image
 from utils.visible import visible
 
-_SIDE = 448  # of the part of a photograph that is used
+_SIDE = 448  # of the part of a photograph that is used, in pixels of the network's input
 _LEAST = 64
 
 
@@ -30,7 +30,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="test.py calibrate", description="Fit how much of a network's changes to keep, by DCT coefficient."
     )
-    parser.add_argument("--weights", type=Path, required=True, help="file, or name in checkpoints/, at scale 1")
+    parser.add_argument("--weights", type=Path, required=True, help="file, or name in checkpoints/")
     parser.add_argument("--hr", type=Path, nargs="+", required=True, help="folders of photographs, not the test sets'")
     parser.add_argument("--count", type=int, default=48, help="photographs of each folder, evenly apart (default: 48)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
@@ -47,12 +47,10 @@ def main(args: argparse.Namespace) -> int:
     check_new(args.output, overwrite=args.overwrite)
     weights = resolve(args.weights)
     options = options_in_file(weights)
-    if options.scale != 1:
-        raise UserError(f"{weights}: is for scale {options.scale}; only networks at scale 1 are calibrated")
     paths = [path for folder in args.hr for path in _evenly(list_images(folder), args.count)]
     generator = ready(options, torch.device("cpu"))
     bar = tqdm(paths, unit="photo", disable=None)
-    generator.calibration = fit(generator, _photos(bar))
+    generator.calibration = fit(generator, _photos(bar, options.scale))
     said = {key: value for key, value in about(weights).items() if key not in ("generator", "calibration")}
     payload = export_weights(generator, said)
     write_atomically(args.output, payload)
@@ -68,10 +66,12 @@ def _evenly(paths: list[Path], count: int) -> list[Path]:
     return [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))]
 
 
-def _photos(paths: tqdm) -> Iterator[np.ndarray]:
-    """Parts of the photographs at half size, which removes the traces of their own compression."""
+def _photos(paths: tqdm, scale: int) -> Iterator[np.ndarray]:
+    """Parts of the photographs; at scale 1 of half their size, which removes the traces of their own compression."""
     for path in paths:
-        half = imresize(read_image(path), 0.5)[:_SIDE, :_SIDE]
-        if min(half.shape[:2]) < _LEAST:
-            raise UserError(f"{path}: {half.shape[1]}x{half.shape[0]} pixels at half size; {_LEAST} are needed")
-        yield np.ascontiguousarray(half)
+        photo = read_image(path)
+        part = (imresize(photo, 0.5) if scale == 1 else photo)[: _SIDE * scale, : _SIDE * scale]
+        height, width = part.shape[0] // scale, part.shape[1] // scale
+        if min(height, width) < _LEAST:
+            raise UserError(f"{path}: {width}x{height} pixels as the network's input; {_LEAST} are needed")
+        yield np.ascontiguousarray(part)

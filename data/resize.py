@@ -12,6 +12,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from scipy.sparse import csr_array
 
 from utils.errors import UserError
 
@@ -44,6 +45,22 @@ def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
     if height == 0 or width == 0:
         raise UserError(f"an image of {image.shape[1]}x{image.shape[0]} pixels is too small for scale {scale}")
     return image[:height, :width]
+
+
+def resize_matrix(length: int, scale: float) -> csr_array:
+    """The weights of `imresize` along one axis: float32 ceil(length · scale) × length, its edges mirrored."""
+    taps, weights = _taps(length, scale)
+    rows = np.repeat(np.arange(len(taps)), taps.shape[1])
+    return csr_array((weights.ravel().astype(np.float32), (rows, taps.ravel())), shape=(len(taps), length))
+
+
+def resized(image: np.ndarray, rows: csr_array, columns: csr_array) -> np.ndarray:
+    """`image` (float32 h×w×C) resized by the matrices of both axes, neither rounded nor clipped."""
+    height, width, channels = image.shape
+    tall: np.ndarray = (rows @ image.reshape(height, -1)).reshape(-1, width, channels)
+    turned = tall.transpose(1, 0, 2).reshape(width, -1)
+    wide: np.ndarray = columns @ turned
+    return wide.reshape(-1, len(tall), channels).transpose(1, 0, 2)
 
 
 def _transpose(image: np.ndarray) -> np.ndarray:

@@ -34,12 +34,11 @@ class ModelOptions(Section):
     program: ProgramOptions | None = None
     """An external program instead of a network. If it fails, its row says so."""
     consistency: bool = False
-    """At scale 1, move the restored image of a JPEG into its quantisation cell: each DCT coefficient within half a step
-    of that of the file (data/jpeg_files/cell.py). This is the default of `test.py restore`."""
+    """Move the restored image of a JPEG to where, reduced to the file's size, each of its DCT coefficients is within
+    half a quantisation step of the file's (inference/consistency.py). This is the default of `test.py restore`."""
     colour: Path | None = None
     """Weights of a network at scale 1, a file or a bundled name. Its colour (Cb and Cr), enlarged by bicubic, replaces
-    that of the restored image, as `test.py restore` does for
-    `cisrnet_x2` and `cisr_psi_x2`."""
+    that of the restored image, as `test.py restore` does for `cisrnet_x2` and `cisr_psi_x2`."""
     published: str | None = None
     """Method in `evaluation/published/` whose scores are shown beside this row if data set, scale, compression and
     convention agree: `CISRNet`, `RDN`, …"""

@@ -10,6 +10,8 @@ from data.codecs import decode, encode
 from data.codecs.jpeg import Jpeg
 from data.jpeg_files import CompressedFile
 from data.jpeg_files.quantisation import steps_of
+from data.resize import imresize, modcrop
+from inference.consistency import reduced
 from inference.whole_image import restore_unrounded
 from models import Generator
 from models.calibration import Calibration
@@ -31,21 +33,24 @@ def fit(generator: Generator, photos: Iterable[np.ndarray]) -> Calibration:
     """Least squares at each of `QUALITIES` (4:2:0), between the steps of which factors are interpolated.
 
     Args:
-        generator: at scale 1, in eval mode, on the CPU.
-        photos: uint8 h×w×3 RGB, without traces of compression; each is encoded at every quality.
+        generator: in eval mode, on the CPU.
+        photos: uint8 h×w×3 RGB, without traces of compression; each is reduced by the scale and encoded at every
+            quality.
     """
+    scale = generator.scale
     products = np.zeros((len(QUALITIES), 2, 2, 8, 8))  # network's change times the original's
     squares = np.zeros_like(products)  # of the network's change
     for photo in photos:
+        original = photo if scale == 1 else imresize(modcrop(photo, scale), 1 / scale)
         for place, quality in enumerate(QUALITIES):
-            data = encode(photo, f"jpeg{quality}")
+            data = encode(original, f"jpeg{quality}")
             pixels = decode(data, f"jpeg{quality}")
             file = CompressedFile(data)
             cell = file.quantisation_of(pixels).cell
             if cell is None:
                 continue
             restored = (restore_unrounded(generator, pixels, file=file) * 255).permute(1, 2, 0).numpy()
-            pairs = zip(cell.offsets(restored), cell.offsets(photo.astype(np.float32)))
+            pairs = zip(cell.offsets(reduced(restored, scale)), cell.offsets(original.astype(np.float32)))
             for plane, ((changes, levels), (true, _)) in enumerate(pairs):
                 changes = np.clip(changes, -WIDTH / 2, WIDTH / 2)
                 for kind, counted in enumerate((levels == 0, levels != 0)):

@@ -10,16 +10,15 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from data.jpeg_files import NO_FILE, CompressedFile, Quantisation
-from data.jpeg_files.cell import MCU
 from data.jpeg_files.quantisation import UNKNOWN
+from data.resize import resize_matrix, resized
 from inference.complexity import activation_bytes
+from inference.consistency import consistent
 from inference.forward import Precision, forward
-from inference.tiles import MULTIPLE, Grid, blend, grid, regrouped, samples
-from inference.whole_image import in_cell
+from inference.tiles import MULTIPLE, Grid, blend, grid, samples
 from models import Generator
 from models.global_average import held_averages
 from models.luma import with_colour_of
@@ -59,7 +58,7 @@ class Restorer:
         tile: side of a tile in LR pixels; None: what memory allows (see `tile_for`). Where it turns out to be too
             large, it is halved for the rest.
         overlap: LR pixels that tiles share, a multiple of 4.
-        consistency: at scale 1, bring what is restored of a JPEG into its cell (data/jpeg_files/cell.py).
+        consistency: bring what is restored of a JPEG into its cell (inference/consistency.py).
         colour: of a network at scale 1; the result gets the Cb and Cr of what this restorer makes of the image.
         strength: 0 to 1, how far from the input (at other scales than 1: upscaled by bicubic) to the network's result.
 
@@ -117,8 +116,8 @@ class Restorer:
         Raises:
             UserError: too little memory for the smallest tiles, or numbers that are not finite.
         """
-        held = self.consistency and self.generator.scale == 1
-        known = file.quantisation_of(image, cell=held) if held or self.generator.reads_steps else Quantisation()
+        read = self.consistency or self.generator.reads_steps
+        known = file.quantisation_of(image, cell=self.consistency) if read else Quantisation()
         grey = bool((image[..., :1] == image[..., 1:]).all())
         coloured = None if self.colour is None or grey else self.colour(image, progress, file)
         while True:
@@ -141,7 +140,7 @@ class Restorer:
     @property
     def reads_files(self) -> bool:
         """Whether the result depends on more of a file than its pixels."""
-        return self.generator.scale == 1 or self.generator.reads_steps or self.colour is not None
+        return self.consistency or self.generator.reads_steps or self.colour is not None
 
     @property
     def note(self) -> str | None:
@@ -197,16 +196,9 @@ class Restorer:
                 tile = of[top : top + height, left : left + width].astype(np.float32) / np.float32(top_value)
                 return torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None].to(self.device)
 
-            lr = part(image)
-            sr = network(lr)
+            sr = network(part(image))
             if coloured is not None:
                 sr = with_colour_of(sr, part(coloured))
-            if self.strength < 1:
-                size = sr.shape[2:]
-                before = lr if scale == 1 else F.interpolate(lr, size=size, mode="bicubic", align_corners=False)
-                sr = torch.lerp(before, sr, self.strength)
-            if grey:
-                sr = sr.mean(1, keepdim=True).expand_as(sr)
             done += 1
             if progress:
                 progress(done, tiles.count)
@@ -224,9 +216,13 @@ class Restorer:
             held_averages(self.generator, look_at, samples(image, tiles)) if held else nullcontext(),
         ):
             bands = blend(tile_at, tiles, scale)
-            for band in bands if known.cell is None else regrouped(bands, MCU):
-                if known.cell is not None:
-                    band = in_cell(band, known, self.generator, row)
+            if known.cell is not None:
+                bands = consistent(bands, known, self.generator, keep_colour=coloured is not None)
+            for band in bands:
+                if self.strength < 1:
+                    band = torch.lerp(_enlarged(image, scale, row, band.shape[1]), band, self.strength)
+                if grey:
+                    band = band.mean(0, keepdim=True).expand_as(band)
                 rounded = (band * top_value + 0.5).floor_().clamp_(0, top_value).permute(1, 2, 0).numpy()
                 restored[row : row + len(rounded)] = rounded
                 if unsure:
@@ -237,6 +233,15 @@ class Restorer:
         self.traced = known.traced if self.generator.reads_steps else None
         self.kept = unsure and change < LEAST_CHANGE * self.strength
         return image.copy() if self.kept else restored
+
+
+def _enlarged(image: np.ndarray, scale: int, top: int, rows: int) -> Tensor:
+    """Rows of an image after MATLAB's bicubic enlargement, from row `top` on: float32 3×rows×(w·scale) in [0, 1]."""
+    height, width = image.shape[:2]
+    first, last = max(0, top // scale - 2), min(height, (top + rows) // scale + 2)  # the kernel's reach
+    lr = image[first:last].astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    weights = resize_matrix(height, scale)[top : top + rows, first:last]
+    return torch.from_numpy(resized(lr, weights, resize_matrix(width, scale)).transpose(2, 0, 1))
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

@@ -148,19 +148,6 @@ def samples(image: np.ndarray, grid: Grid) -> Iterator[np.ndarray]:
         yield np.stack([image[top : top + side, left : left + side] for top, left in places[first::batches]])
 
 
-def regrouped(bands: Iterator[Tensor], multiple: int) -> Iterator[Tensor]:
-    """The same rows in bands whose heights are multiples of `multiple`, but for the last."""
-    waiting: list[Tensor] = []
-    for band in bands:
-        rows = torch.cat([*waiting, band], dim=1)
-        ready = rows.shape[1] - rows.shape[1] % multiple
-        if ready:
-            yield rows[:, :ready]
-        waiting = [rows[:, ready:]]
-    if waiting and waiting[0].shape[1]:
-        yield waiting[0]
-
-
 def _used(tile: Tensor, span: Span, scale: int, dim: int) -> Tensor:
     return tile.narrow(dim, (span.first - span.start) * scale, (span.last - span.first) * scale)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from data.jpeg_files import NO_FILE, CompressedFile, Quantisation
+from inference.consistency import consistent
 from inference.forward import finite, forward
 from models import Generator
 from models.luma import with_colour_of
@@ -25,7 +26,7 @@ def restore(
     Args:
         lr: uint8 h×w×3 RGB.
         file: what is known of the file that `lr` was decoded from.
-        consistency: bring the result into the file's cell (at scale 1, where it has one).
+        consistency: bring the result into the file's cell, where it has one.
 
     Returns:
         uint8 (h·scale)×(w·scale)×3, rounded half up and clamped.
@@ -55,32 +56,15 @@ def restore_unrounded(
     """
     with torch.inference_mode():
         batch = to_unit_range(torch.from_numpy(np.ascontiguousarray(lr))[None].to(device))
-        held = consistency and generator.scale == 1
-        known = file.quantisation_of(lr, cell=held) if held or generator.reads_steps else Quantisation()
+        read = consistency or generator.reads_steps
+        known = file.quantisation_of(lr, cell=consistency) if read else Quantisation()
         sr = forward(generator, batch, known.steps)[0]
         if known.cell is not None:
-            sr = in_cell(sr, known, generator)
+            sr = torch.cat(list(consistent(iter([sr]), known, generator)), dim=1)
         if colour is not None:
             coloured = restore_unrounded(colour, lr, device, file=file, consistency=True).clamp(0, 1)
             sr = with_colour_of(sr[None], coloured[None])[0]
         return sr
-
-
-def in_cell(band: Tensor, known: Quantisation, generator: Generator, top: int = 0) -> Tensor:
-    """What the generator restored, moved into the file's cell, which there must be: by its calibration if it has one.
-
-    Args:
-        band: float 3×h×w in [0, 1], the rows of the restored image from `top` on.
-    """
-    assert known.cell is not None
-    pixels = (band * 255).permute(1, 2, 0).cpu().numpy()
-    calibration = generator.calibration
-    if calibration is None:
-        moved = known.cell.project(pixels, top)
-    else:
-        factors = calibration.at(known.steps[0])
-        moved = known.cell.project(pixels, top, width=calibration.width, factors=factors)
-    return torch.from_numpy(moved).permute(2, 0, 1).to(band.device) / 255
 
 
 def to_uint8(image: torch.Tensor) -> np.ndarray:

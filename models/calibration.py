@@ -23,7 +23,7 @@ class Calibration:
     """Factors by which a network's changes of DCT coefficients come closest to the original's, in the mean.
 
     A network that was trained on pixels changes some frequencies too much and others too little. Least squares on
-    photographs tell by how much (training/calibrate.py); a Wiener filter of what the network changes.
+    photographs tell by how much (inference/calibrate.py); a Wiener filter of what the network changes.
 
     Attributes:
         steps: mean luma steps at which the factors were fitted, ascending: K of them.

@@ -51,7 +51,7 @@ def test_the_result_agrees_with_the_file(tmp_path, photos, harmful, orientation)
 
 def test_strength_0_gives_the_photo_back(tmp_path, photos, harmful):
     Image.fromarray(photos["coffee"][:40, :40]).save(tmp_path / "in.jpg", quality=30)
-    untouched = restored(tmp_path, harmful, "--strength", "0", "--no-consistency")
+    untouched = restored(tmp_path, harmful, "--strength", "0")
     assert np.array_equal(untouched, read_image(tmp_path / "in.jpg"))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.resize import plain_imresize
-from data.resize import imresize, modcrop
+from data.resize import imresize, modcrop, resize_matrix, resized
 from utils.errors import UserError
 
 # `coffee_S`: skimage's photo at 1/S, float64, not rounded; `chelsea_3`: uint8, rounded after each axis. Made by
@@ -99,6 +99,13 @@ def test_odd_size_equals_golden():
     result = imresize(CHELSEA, 1 / 3)  # at 1/3 no exact result ends in .5: all roundings agree
     assert result.shape == (34, 26, 3)
     np.testing.assert_array_equal(result, GOLDEN["chelsea_3"])
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_matrices_resize_without_rounding(factor):
+    matrices = (resize_matrix(size, 1 / factor) for size in COFFEE.shape[:2])
+    result = resized(COFFEE.astype(np.float32), *matrices)
+    np.testing.assert_allclose(result, GOLDEN[f"coffee_{factor}"], rtol=0, atol=1e-3)
 
 
 def test_height_is_rounded_before_width():

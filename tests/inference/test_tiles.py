@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.restorer import OVERLAP
-from inference.tiles import MULTIPLE, axis, blend, grid, regrouped, samples
+from inference.tiles import MULTIPLE, axis, blend, grid, samples
 from models import build_generator
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -75,14 +75,6 @@ def test_rrdbnet_in_tiles_is_the_whole_one(name, photos):
         bands = list(blend(lambda y, x, h, w: generator(lr[..., y : y + h, x : x + w])[0], tiles, generator.scale))
         apart = (torch.cat(bands, dim=1) - generator(lr)[0]).abs().max().item()
     assert 0 < apart < 1 / 255
-
-
-@pytest.mark.parametrize("heights", [[5, 40, 3, 16], [16, 16], [7], [48, 1]])
-def test_regrouped_bands_hold_the_same_rows(heights):
-    rows = torch.arange(sum(heights)).float()[None, :, None].expand(3, -1, 4)
-    bands = list(regrouped(iter(rows.split(heights, dim=1)), 16))
-    assert torch.equal(torch.cat(bands, dim=1), rows)
-    assert all(band.shape[1] % 16 == 0 for band in bands[:-1])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""inference.consistency: results at any scale agree with the JPEG that they come from, in bands as in one piece."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.codecs import decode, encode
+from data.jpeg_files import CompressedFile
+from data.resize import imresize, modcrop
+from inference.consistency import consistent, reduced
+from inference.restorer import Restorer
+from inference.whole_image import restore, restore_unrounded
+from metrics.psnr_ssim import psnr_rgb
+from models import build_generator
+from models.calibration import Calibration
+from models.luma import luma_of
+
+
+def blurring(scale):
+    return build_generator({"type": "bicubic", "scale": scale}).eval()
+
+
+@pytest.fixture(scope="module")
+def photo(photos):
+    return np.ascontiguousarray(photos["coffee"][:152, :128])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    scale=st.integers(1, 4),
+    height=st.integers(17, 150),
+    spec=st.sampled_from(["jpeg50", "jpeg80:444", "jpeg30"]),
+    cuts=st.lists(st.floats(0, 1), max_size=6),
+    keep_colour=st.booleans(),
+)
+def test_bands_give_what_the_whole_gives(photos, scale, height, spec, cuts, keep_colour):
+    lr = np.ascontiguousarray(photos["coffee"][:height, :37])
+    known = CompressedFile(encode(lr, spec)).quantisation_of(lr)
+    result = torch.from_numpy(np.random.default_rng(height).random((3, height * scale, 37 * scale), np.float32))
+    network = blurring(scale)
+    rows = sorted({round(cut * height) * scale for cut in cuts} - {0, height * scale})
+    parts = torch.tensor_split(result, rows, dim=1)
+    whole, banded = (
+        torch.cat(list(consistent(iter(bands), known, network, keep_colour=keep_colour)), dim=1)
+        for bands in ([result], parts)
+    )
+    assert whole.shape == result.shape and not torch.equal(whole, result)
+    torch.testing.assert_close(banded, whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_reduced_result_comes_nearer_to_the_cell_and_the_result_to_the_original(photo, scale):
+    hr = modcrop(photo, scale)
+    original = imresize(hr, 1 / scale)
+    data = encode(original, "jpeg90:444")
+    lr, file = decode(data, "jpeg90:444"), CompressedFile(data)
+    cell = file.quantisation_of(lr).cell
+    free, held = (restore_unrounded(blurring(scale), lr, file=file, consistency=kept) for kept in (False, True))
+
+    def outside(image):
+        offsets = cell.offsets(reduced((image * 255).permute(1, 2, 0).numpy(), scale))
+        return sum(float(np.square(np.maximum(np.abs(steps) - 0.5, 0)).sum()) for steps, _ in offsets)
+
+    assert 0 < outside(held) < 0.3 * outside(free)
+    images = (restore(blurring(scale), lr, file=file, consistency=kept) for kept in (False, True))
+    before, after = (psnr_rgb(image, hr) for image in images)
+    assert after > before + 0.1
+
+
+def test_a_calibration_says_how_much_of_a_change_is_kept(photo, monkeypatch):
+    network = blurring(2)
+    data = encode(photo, "jpeg95:444")
+    lr, file = decode(data, "jpeg95:444"), CompressedFile(data)
+    cell = file.quantisation_of(lr).cell
+    monkeypatch.setattr(network, "calibration", Calibration((1.0, 50.0), np.zeros((2, 2, 2, 8, 8), np.float32), 1.0))
+    held = restore_unrounded(network, lr, file=file, consistency=True)
+    free = restore_unrounded(network, lr)
+
+    def distance(image):
+        offsets = cell.offsets(reduced((image * 255).permute(1, 2, 0).numpy(), 2))
+        return sum(float(np.square(steps).sum()) for steps, _ in offsets)
+
+    assert distance(held) < 0.2 * distance(free)
+
+
+def test_colour_that_is_not_the_generators_is_left_alone(photo):
+    known = CompressedFile(encode(photo, "jpeg60")).quantisation_of(photo)
+    torch.manual_seed(0)
+    result = torch.rand(3, 304, 256)
+    held = torch.cat(list(consistent(iter([result]), known, blurring(2), keep_colour=True)), dim=1)
+    change = held - result
+    torch.testing.assert_close(change[:1].expand(3, -1, -1), change, rtol=0, atol=1e-5)
+    free = torch.cat(list(consistent(iter([result]), known, blurring(2))), dim=1)
+    torch.testing.assert_close(luma_of(free[None]), luma_of(held[None]), rtol=0, atol=1e-3)
+    assert (free - held).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_restorer_does_the_same_in_tiles(photo, scale):
+    data = encode(photo, "jpeg40")
+    lr, file = decode(data, "jpeg40"), CompressedFile(data)
+    held = restore(blurring(scale), lr, file=file, consistency=True)
+    assert np.array_equal(Restorer(blurring(scale))(lr, file=file), held)
+    tiled = Restorer(blurring(scale), tile=64, overlap=32)
+    assert np.abs(tiled(lr, file=file).astype(int) - held).max() <= 1 and tiled.tiles > 1
+    free = Restorer(blurring(scale), consistency=False)
+    assert np.array_equal(free(lr, file=file), restore(blurring(scale), lr)) and not np.array_equal(free(lr), held)
+    assert tiled.reads_files and not free.reads_files
