@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.quality.network_alone import restored_alone
 from data.codecs import compress, parse
-from data.jpeg_files.quantisation import UNKNOWN, Steps, steps_of
+from data.jpeg_files.quantisation import UNKNOWN, steps_of
 from data.jpeg_files.traces import traced_quality
 from inference.devices import ready
-from inference.forward import forward
 from inference.shipped_weights import resolve
-from inference.whole_image import to_uint8, to_unit_range
 from metrics.psnr_ssim import psnr_rgb
 from models import options_in_file
 from utils.images import list_images, read_image
@@ -53,14 +52,9 @@ def main() -> None:
             found.add(quality)
             traced = file if quality is None else steps_of(parse(f"jpeg{quality}"))
             for way, steps in zip(WAYS, (file, UNKNOWN, traced, steps_of(parse(first)))):
-                gains[way].append(psnr_rgb(_restored(network, before, steps), hr) - psnr_rgb(before, hr))
+                gains[way].append(psnr_rgb(restored_alone(network, before, steps), hr) - psnr_rgb(before, hr))
         figures = "".join(f"{np.mean(gains[way]):10.3f}" for way in WAYS)
         print(f"{compression:16}{figures}   {', '.join(sorted(map(str, found)))}", flush=True)
-
-
-def _restored(network, image: np.ndarray, steps: Steps) -> np.ndarray:
-    with torch.inference_mode():
-        return to_uint8(forward(network, to_unit_range(torch.from_numpy(image)[None]), steps)[0])
 
 
 if __name__ == "__main__":

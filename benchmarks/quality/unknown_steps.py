@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.quality.network_alone import restored_alone
 from data.codecs import compress
 from data.jpeg_files.quantisation import UNKNOWN
 from inference.devices import ready
-from inference.forward import forward
 from inference.restorer import LEAST_CHANGE
 from inference.shipped_weights import resolve
-from inference.whole_image import to_uint8, to_unit_range
 from metrics.psnr_ssim import psnr_rgb
 from models import options_in_file
 from utils.images import list_images, read_image
@@ -60,8 +59,7 @@ def _of(network, image: np.ndarray, size: int, compression: str) -> tuple[float,
     top, left = ((side - min(size, side)) // 2 for side in image.shape[:2])
     hr = np.ascontiguousarray(image[top : top + size, left : left + size])
     before = compress(hr, compression)
-    with torch.inference_mode():
-        after = to_uint8(forward(network, to_unit_range(torch.from_numpy(before)[None]), UNKNOWN)[0])
+    after = restored_alone(network, before, UNKNOWN)
     change = float(np.sqrt(np.square(after.astype(float) - before).mean()))
     return change, 0.0 if compression == "none" else psnr_rgb(after, hr) - psnr_rgb(before, hr)
 

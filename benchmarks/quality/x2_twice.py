@@ -2,8 +2,9 @@
 
     python -m benchmarks.quality.x2_twice [--images datasets/Kodak24 datasets/LIVE1] [--count 24]
 
-The chroma of an image is the mean distance of its Cb and Cr from grey; printed is its mean over the images as a share
-of that of bicubic.
+All are restored as `restore` does, consistent with the file where it is a JPEG; `cisrnet_x2` keeps its own colour. The
+chroma of an image is the mean distance of its Cb and Cr from grey; printed is its mean over the images as a share of
+that of bicubic.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.codecs import compress
+from data.codecs import decode, encode
+from data.jpeg_files import CompressedFile
 from data.resize import imresize, modcrop
 from inference import load_restorer
 from metrics.psnr_ssim import psnr_y
@@ -48,8 +50,13 @@ def main() -> None:
         for compression in args.compressions:
             scores, chromas = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
             for hr in images:
-                lr = compress(imresize(hr, 1 / 4), compression)
-                results = {"bicubic": imresize(lr, 4), "twice": twice(twice(lr)), "network": network(lr)}
+                data = encode(imresize(hr, 1 / 4), compression)
+                lr, file = decode(data, compression), CompressedFile(data)
+                results = {
+                    "bicubic": imresize(lr, 4),
+                    "twice": twice(twice(lr, file=file)),
+                    "network": network(lr, file=file),
+                }
                 for way, result in results.items():
                     scores[way].append(psnr_y(result, hr, border=4))
                     chromas[way].append(chroma(result))
