@@ -12,73 +12,8 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from benchmarks.soak import ROOT, experiment, write_photos
-from losses import LossWeightsError
-from models import build_generator
-from models.checkpoints import read_state
-from models.weight_files import export_weights
-from training.experiment import run_experiment
-from training.options import StageOptions, TrainOptions
-from training.recipes import RECIPES
-from training.run_folder import RunFolder, read_checkpoint
-from utils.errors import UserError
-from utils.options import load, validate
-
-SIZES = {"type": "rrdbnet", "scale": 1, "num_feat": 4, "num_block": 1, "num_grow_ch": 4}
-RECIPE = {
-    "type": "adversarial",
-    "perceptual": None,
-    "adversarial": {"weight": 0.5},
-    "discriminator": {"num_feat": 2, "patch_size": 32},
-    "optimizer": {"type": "sgd", "lr": 0.2, "momentum": 0.0},
-}
-LR = 0.1  # of the generator
-
-
-class CpuRuntime:
-    """What a recipe uses of `Runtime`, without accelerate."""
-
-    device = torch.device("cpu")
-    fused = False
-    accelerator = SimpleNamespace(
-        backward=lambda loss: loss.backward(),
-        no_sync=lambda step: nullcontext(),
-        unscale_gradients=lambda optimizer: None,
-    )
-
-    def place(self, module):
-        return module
-
-    def prepare(self, step, optimizer):
-        return step, optimizer
-
-    def mean(self, value):
-        return value
-
-
-def make(runtime=None, **stage):
-    torch.manual_seed(0)
-    generator = build_generator(SIZES)
-    optimizer = {"type": "sgd", "lr": LR, "momentum": 0.0}
-    values = {"name": "s", "recipe": RECIPE, "iterations": 10, "optimizer": optimizer, **stage}
-    stage = validate(values, StageOptions, "test")
-    recipe = RECIPES["adversarial"](stage.recipe, generator, stage, runtime or CpuRuntime())
-    recipe.set_iteration(0)
-    return recipe
-
-
-def make_batch(seed, size=2):
-    random = torch.Generator().manual_seed(seed)
-    hr = torch.rand(size, 3, 32, 32, generator=random)
-    return {"lr": hr + 0.2 * torch.rand(hr.shape, generator=random), "hr": hr}
-
-
-def parameters(recipe):
-    return {
-        f"{network}.{name}": value.detach().clone()
-        for network, module in recipe.networks.items()
-        for name, value in module.named_parameters()
-    }
+from benchmarks.soak import ROOT
+from tests.training.recipes.adversarial_recipe import LR, RECIPE, CpuRuntime, make, make_batch, parameters
 
 
 def test_one_iteration_is_the_papers():
@@ -239,48 +174,6 @@ def test_two_processes_take_the_means_of_both(tmp_path):
     assert done.returncode == 0, done.stderr
     got = torch.load(tmp_path / "result", weights_only=True)
     torch.testing.assert_close(got, two_iterations(CpuRuntime()), rtol=1e-5, atol=5e-6)
-
-
-def train(options, *overrides):
-    assert run_experiment(load(options, TrainOptions, ["data.train.workers=0", *overrides]), None) == 0
-
-
-def test_it_goes_on_from_the_best_weights_of_a_supervised_run(tmp_path):
-    photos = write_photos(tmp_path / "photos")
-    before = experiment("adversarial", tmp_path / "before", photos, 2)
-    train(before, "stages.0.recipe={type: supervised, pixel: {type: charbonnier}}", "stages.0.name=pixels")
-    weights = before.parent / "runs" / "adversarial" / "pixels" / "best.safetensors"
-    after = experiment("adversarial", tmp_path / "after", photos, 1, init=str(weights), ema=None)
-    train(after, "stages.0.optimizer.lr=1e-30")
-    folder = RunFolder(after.parent / "runs" / "adversarial" / "stage0")
-    expected, got = read_state(weights), read_state(folder.last)
-    assert expected.keys() == got.keys() and all(torch.equal(expected[name], got[name]) for name in got)
-    state = read_checkpoint(folder.checkpoint(1))
-    assert state["networks"].keys() == state["optimizers"].keys() == {"generator", "discriminator"}
-    line = (folder.folder / "train.log").read_text().splitlines()[0]
-    for name in ("d_hr", "d_sr", "discriminator", "lr_generator", "lr_discriminator 0.0005"):
-        assert f" {name}" in line
-
-
-def test_patches_that_the_discriminator_does_not_judge_are_refused_with_the_options(tmp_path):
-    options = experiment("adversarial", tmp_path, tmp_path / "photos", 1)
-    said = r"stages\.0\.recipe: the discriminator judges patches of 32 pixels, .* is 48; make them equal"
-    with pytest.raises(UserError, match=said):
-        load(options, TrainOptions, ["data.train.patch_size=24"])
-
-
-def test_missing_weights_of_the_perceptual_loss_show_up_front(tmp_path):
-    recipe = {**RECIPE, "perceptual": {"weights": str(tmp_path / "vgg19.pth")}}
-    values = {"name": "s", "recipe": recipe, "iterations": 1, "optimizer": {"lr": 1e-4}}
-    options = validate(values, StageOptions, "test").recipe
-    assert (options.perceptual.weight, options.perceptual.distance) == (1.0, "charbonnier")
-    with pytest.raises(LossWeightsError, match=r"vgg19\.pth"):
-        options.check()
-
-
-def test_only_the_generator_is_exported():
-    recipe = make()
-    assert b"linear1" not in export_weights(recipe.networks["generator"], {})
 
 
 def test_a_unet_discriminator_and_lpips_train_too(tmp_path):
