@@ -93,6 +93,7 @@ class Restorer:
         self.tile, self.consistency, self.colour, self.strength = tile, consistency, colour, strength
         self.tiles, self.kept = 0, False
         self.traced: int | None = None
+        self.colour_traced: int | None = None
         self.looks_at_whole = generator.looks_at_whole
         self._bytes_per_pixel = activation_bytes(generator)
 
@@ -119,7 +120,9 @@ class Restorer:
         read = self.consistency or self.generator.reads_steps
         known = file.quantisation_of(image, cell=self.consistency) if read else Quantisation()
         grey = bool((image[..., :1] == image[..., 1:]).all())
-        coloured = None if self.colour is None or grey else self.colour(image, progress, file)
+        coloured, self.colour_traced = None, None
+        if self.colour is not None and not grey:
+            coloured, self.colour_traced = self.colour(image, progress, file), self.colour.traced
         while True:
             tiles = self.plan(*image.shape[:2])
             self.tiles = tiles.count
@@ -149,6 +152,8 @@ class Restorer:
             return "left as it is: nothing was found that is sure to be an artefact"
         if self.traced is not None:
             return f"restored as a JPEG of quality {self.traced}: its pixels bear the traces of one"
+        if self.colour_traced is not None:
+            return f"colour restored as a JPEG's of quality {self.colour_traced}: its pixels bear the traces of one"
         if self.tiles < 2 or not self.looks_at_whole or self.generator.averages_can_be_held:
             return None
         return f"restored in {self.tiles} tiles by a network that looks at the whole image: seams may show"

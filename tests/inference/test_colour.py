@@ -67,6 +67,15 @@ def test_the_colour_comes_from_what_is_restored_of_the_file(photo, enlarging, co
     assert deep.dtype == np.uint16 and np.abs(deep / 257 - restorer(photo)).max() <= 2
 
 
+def test_a_note_tells_of_traces_that_the_colour_was_restored_by(photos, enlarging, colourist):
+    restorer = Restorer(enlarging, colour=Restorer(colourist))
+    photo = np.ascontiguousarray(photos["coffee"])
+    restorer(decode(encode(photo, "jpeg40"), "jpeg40"))
+    assert "colour restored as a JPEG's of quality" in restorer.note
+    restorer(np.repeat(photo[..., :1], 3, axis=2))  # grey: nothing is said of the photo before
+    assert restorer.note is None
+
+
 def test_progress_counts_both_networks_and_grey_needs_one(photo, enlarging, colourist):
     calls = []
     restorer = Restorer(enlarging, tile=64, overlap=32, colour=Restorer(colourist))
