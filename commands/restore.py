@@ -67,8 +67,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     how.add_argument(
         "--no-consistency",
         action="store_true",
-        help="let the result of a JPEG contradict the file: by default it is moved to where, at the file's size, each "
-        "of its DCT coefficients is within half a quantisation step of the file's",
+        help="let the result of a JPEG contradict the file: by default each of its DCT coefficients is brought within "
+        "half a quantisation step of the file's, at larger scales nearly",
     )
     how.add_argument(
         "--own-colour",

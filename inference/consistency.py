@@ -1,4 +1,4 @@
-"""Results that agree with the JPEG that they come from: reduced to its size, they lie in its quantisation cell.
+"""Results that agree with their JPEG: reduced to the size of the file, they lie in its quantisation cell, or nearly.
 
 At scale 1 a result is projected onto the cell (data/jpeg_files/cell.py). At other scales it is reduced as training data
 are (MATLAB's bicubic), and the change that the projection makes to the reduced image is enlarged and added to the
@@ -24,7 +24,7 @@ _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # JFIF's Y
 def consistent(
     bands: Iterator[Tensor], known: Quantisation, generator: Generator, *, keep_colour: bool = False
 ) -> Iterator[Tensor]:
-    """What a generator restored, moved into the file's cell, which there must be: by its calibration if it has one.
+    """What a generator restored, brought into the file's cell, which there must be; by its calibration if it has one.
 
     A band waits for the rows below that its reduction and enlargement reach, so memory holds little more than one.
 
