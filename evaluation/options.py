@@ -35,7 +35,8 @@ class ModelOptions(Section):
     """An external program instead of a network. If it fails, its row says so."""
     consistency: bool = False
     """Bring each DCT coefficient of the restored image of a JPEG within half a quantisation step of the file's; at
-    larger scales nearly (inference/consistency.py). This is the default of `test.py restore`."""
+    larger scales nearly, and by calibrated networks alone (inference/consistency.py). This is the default of `test.py
+    restore`."""
     colour: Path | None = None
     """Weights of a network at scale 1, a file or a bundled name. Its colour (Cb and Cr), enlarged by bicubic, replaces
     that of the restored image, as `test.py restore` does for `cisrnet_x2` and `cisr_psi_x2`."""

@@ -18,10 +18,12 @@ from evaluation.load_models import load_colour, load_model
 from evaluation.options import EvaluationOptions, ModelOptions
 from evaluation.program import Program
 from inference.complexity import flops_of_a_megapixel
+from inference.consistency import can_be_held
 from inference.devices import device_name
 from inference.whole_image import restore_unrounded, to_uint8
 from metrics.psnr_ssim import Unrounded
 from models import Generator, count_parameters
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ def load_row(model: ModelOptions, options: EvaluationOptions, device: torch.devi
                 networks[quality] = generator
     if not networks:
         return None
+    if model.consistency and not all(map(can_be_held, networks.values())):
+        raise UserError(
+            f"model {model.name!r}: consistency at scale {options.scale} needs a calibrated network; "
+            "`python test.py calibrate` makes one"
+        )
     unrounded = options.scored == "subjective_qe"
     return NetworkRow(
         model.name,

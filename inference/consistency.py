@@ -21,6 +21,14 @@ from models import Generator
 _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # JFIF's Y
 
 
+def can_be_held(generator: Generator) -> bool:
+    """Whether a generator's results are to agree with the file: at scale 1, and where its calibration was fitted.
+
+    Others at larger scales may be trained to remove more than compression (noise, blur), all of which the file holds.
+    """
+    return generator.scale == 1 or generator.calibration is not None
+
+
 def consistent(
     bands: Iterator[Tensor], known: Quantisation, generator: Generator, *, keep_colour: bool = False
 ) -> Iterator[Tensor]:

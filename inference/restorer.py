@@ -16,7 +16,7 @@ from data.jpeg_files import NO_FILE, CompressedFile, Quantisation
 from data.jpeg_files.quantisation import UNKNOWN
 from data.resize import resize_matrix, resized
 from inference.complexity import activation_bytes
-from inference.consistency import consistent
+from inference.consistency import can_be_held, consistent
 from inference.forward import Precision, forward
 from inference.tiles import MULTIPLE, Grid, blend, grid, samples
 from models import Generator
@@ -58,7 +58,8 @@ class Restorer:
         tile: side of a tile in LR pixels; None: what memory allows (see `tile_for`). Where it turns out to be too
             large, it is halved for the rest.
         overlap: LR pixels that tiles share, a multiple of 4.
-        consistency: bring what is restored of a JPEG into its cell (inference/consistency.py).
+        consistency: bring what is restored of a JPEG into its cell (inference/consistency.py), at larger scales than 1
+            if the generator is calibrated.
         colour: of a network at scale 1; the result gets the Cb and Cr of what this restorer makes of the image.
         strength: 0 to 1, how far from the input (at other scales than 1: upscaled by bicubic) to the network's result.
 
@@ -90,7 +91,8 @@ class Restorer:
             raise UserError(f"tile is {tile}; with an overlap of {overlap} it must be at least {self.least_tile}")
         if not 0 <= strength <= 1:
             raise UserError(f"strength is {strength:g}; give 0 to 1")
-        self.tile, self.consistency, self.colour, self.strength = tile, consistency, colour, strength
+        self.tile, self.colour, self.strength = tile, colour, strength
+        self.consistency = consistency and can_be_held(generator)
         self.tiles, self.kept = 0, False
         self.traced: int | None = None
         self.colour_traced: int | None = None

@@ -153,3 +153,9 @@ def test_a_row_may_take_its_colour_from_a_network_at_scale_1(data, tmp_path, cap
         evaluate(given)
     with pytest.raises(OptionsError, match="`colour` is for a network"):
         options(data, models=[{"name": "P", "program": {"command": "cp {input} {output}"}, "colour": str(path)}])
+
+
+def test_consistency_at_a_larger_scale_needs_a_calibrated_network(data):
+    model = {"name": "Enlarging", "generator": {"type": "bicubic", "scale": 2}, "consistency": True}
+    with pytest.raises(UserError, match=r"'Enlarging': consistency at scale 2 needs a calibrated network; .*calibrate"):
+        evaluate(options(data, scale=2, models=[model]))

@@ -56,7 +56,7 @@ def test_the_colour_comes_from_what_is_restored_of_the_file(photo, enlarging, co
     lr, file = decode(data, "jpeg20"), CompressedFile(data)
     restorer = Restorer(enlarging, colour=Restorer(colourist))
     mixed = restorer(lr, file=file)
-    whole = to_uint8(restore_unrounded(enlarging, lr, file=file, consistency=True, colour=colourist)).astype(int)
+    whole = to_uint8(restore_unrounded(enlarging, lr, file=file, colour=colourist)).astype(int)
     assert np.abs(whole - mixed).max() <= 2  # the restorer holds the colour in 8 bits
     assert not np.array_equal(mixed, Restorer(enlarging)(lr, file=file))
     assert restorer.reads_files and not np.array_equal(mixed, restorer(lr))  # the pixels tell less than the file

@@ -22,6 +22,13 @@ def blurring(scale):
     return build_generator({"type": "bicubic", "scale": scale}).eval()
 
 
+def calibrated(scale, share=1.0):
+    """Bicubic, of whose changes of DCT coefficients this share is kept."""
+    network = blurring(scale)
+    network.calibration = Calibration((1.0, 50.0), np.full((2, 2, 2, 8, 8), share, np.float32), 1.0)
+    return network
+
+
 @pytest.fixture(scope="module")
 def photo(photos):
     return np.ascontiguousarray(photos["coffee"][:152, :128])
@@ -69,12 +76,11 @@ def test_the_reduced_result_comes_nearer_to_the_cell_and_the_result_to_the_origi
     assert after > before + 0.1
 
 
-def test_a_calibration_says_how_much_of_a_change_is_kept(photo, monkeypatch):
-    network = blurring(2)
+def test_a_calibration_says_how_much_of_a_change_is_kept(photo):
+    network = calibrated(2, share=0.0)
     data = encode(photo, "jpeg95:444")
     lr, file = decode(data, "jpeg95:444"), CompressedFile(data)
     cell = file.quantisation_of(lr).cell
-    monkeypatch.setattr(network, "calibration", Calibration((1.0, 50.0), np.zeros((2, 2, 2, 8, 8), np.float32), 1.0))
     held = restore_unrounded(network, lr, file=file, consistency=True)
     free = restore_unrounded(network, lr)
 
@@ -101,10 +107,11 @@ def test_colour_that_is_not_the_generators_is_left_alone(photo):
 def test_restorer_does_the_same_in_tiles(photo, scale):
     data = encode(photo, "jpeg40")
     lr, file = decode(data, "jpeg40"), CompressedFile(data)
-    held = restore(blurring(scale), lr, file=file, consistency=True)
-    assert np.array_equal(Restorer(blurring(scale))(lr, file=file), held)
-    tiled = Restorer(blurring(scale), tile=64, overlap=32)
+    held = restore(calibrated(scale), lr, file=file, consistency=True)
+    assert np.array_equal(Restorer(calibrated(scale))(lr, file=file), held)
+    tiled = Restorer(calibrated(scale), tile=64, overlap=32)
     assert np.abs(tiled(lr, file=file).astype(int) - held).max() <= 1 and tiled.tiles > 1
-    free = Restorer(blurring(scale), consistency=False)
-    assert np.array_equal(free(lr, file=file), restore(blurring(scale), lr)) and not np.array_equal(free(lr), held)
-    assert tiled.reads_files and not free.reads_files
+    # Networks that were not calibrated may remove more than compression.
+    for free in (Restorer(calibrated(scale), consistency=False), Restorer(blurring(scale))):
+        assert np.array_equal(free(lr, file=file), restore(blurring(scale), lr))
+        assert not np.array_equal(free(lr), held) and tiled.reads_files and not free.reads_files
