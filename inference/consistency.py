@@ -3,6 +3,7 @@
 At scale 1 a result is projected onto the cell (data/jpeg_files/cell.py). At other scales it is reduced as training data
 are (MATLAB's bicubic), and the change that the projection makes to the reduced image is enlarged and added to the
 result: one step of iterative back-projection (Irani and Peleg, CVGIP 1991), with the cell in the place of the LR image.
+Only Y is changed there: a block of chroma covers 16 pixels of the file, and its ripples would show in flat areas.
 """
 
 from __future__ import annotations
@@ -29,16 +30,13 @@ def can_be_held(generator: Generator) -> bool:
     return generator.scale == 1 or generator.calibration is not None
 
 
-def consistent(
-    bands: Iterator[Tensor], known: Quantisation, generator: Generator, *, keep_colour: bool = False
-) -> Iterator[Tensor]:
+def consistent(bands: Iterator[Tensor], known: Quantisation, generator: Generator) -> Iterator[Tensor]:
     """What a generator restored, brought into the file's cell, which there must be; by its calibration if it has one.
 
     A band waits for the rows below that its reduction and enlargement reach, so memory holds little more than one.
 
     Args:
         bands: of the restored image from top to bottom: float 3×rows×(width·scale) in [0, 1], rows multiples of scale.
-        keep_colour: change Y alone, because Cb and Cr are not the generator's.
 
     Yields:
         The same rows, in other bands; not clamped.
@@ -62,7 +60,7 @@ def consistent(
         rows = np.concatenate(waiting)
         lr = resized(rows, shrink_rows[changed:ready, given * scale : known_rows * scale], shrink_columns)
         change = _moved(lr, changed, known, generator) - lr
-        if keep_colour:
+        if scale > 1:
             change = np.repeat(change @ _LUMA, 3, axis=2)
         changes = np.concatenate([changes, change])
         done = height if last else max(given, ready - reach)

@@ -224,7 +224,7 @@ class Restorer:
         ):
             bands = blend(tile_at, tiles, scale)
             if known.cell is not None:
-                bands = consistent(bands, known, self.generator, keep_colour=coloured is not None)
+                bands = consistent(bands, known, self.generator)
             for band in bands:
                 if self.strength < 1:
                     band = torch.lerp(_enlarged(image, scale, row, band.shape[1]), band, self.strength)
