@@ -19,6 +19,7 @@ from data.jpeg_files.cell import MCU
 from data.resize import resize_matrix, resized
 from models import Generator
 
+_ROWS = 8 * MCU  # of the file that are worked on at a time, which bounds the copies in memory
 _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # JFIF's Y
 
 
@@ -33,7 +34,7 @@ def can_be_held(generator: Generator) -> bool:
 def consistent(bands: Iterator[Tensor], known: Quantisation, generator: Generator) -> Iterator[Tensor]:
     """What a generator restored, brought into the file's cell, which there must be; by its calibration if it has one.
 
-    A band waits for the rows below that its reduction and enlargement reach, so memory holds little more than one.
+    Rows wait for those below that their reduction and enlargement reach.
 
     Args:
         bands: of the restored image from top to bottom: float 3×rows×(width·scale) in [0, 1], rows multiples of scale.
@@ -50,8 +51,8 @@ def consistent(bands: Iterator[Tensor], known: Quantisation, generator: Generato
     # In LR rows: `given` rows are done, `changed` rows have a known change, of which those from `first` on are kept.
     given = changed = first = 0
     waiting, changes = [], np.empty((0, width, 3), np.float32)
-    for band in bands:
-        waiting.append((band * 255).permute(1, 2, 0).cpu().numpy())
+    for piece in (piece for band in bands for piece in band.split(_ROWS * scale, dim=1)):
+        waiting.append((piece * 255).permute(1, 2, 0).cpu().numpy())
         known_rows = given + sum(map(len, waiting)) // scale
         last = known_rows == height
         ready = height if last else max(changed, (known_rows - reach) // MCU * MCU)
@@ -65,9 +66,9 @@ def consistent(bands: Iterator[Tensor], known: Quantisation, generator: Generato
         changes = np.concatenate([changes, change])
         done = height if last else max(given, ready - reach)
         if done > given:
-            part = enlarge_rows[given * scale : done * scale, first:ready]
-            moved = rows[: (done - given) * scale] + resized(changes, part, enlarge_columns)
-            yield torch.from_numpy(moved).permute(2, 0, 1).to(band.device) / 255
+            weights = enlarge_rows[given * scale : done * scale, first:ready]
+            moved = rows[: (done - given) * scale] + resized(changes, weights, enlarge_columns)
+            yield torch.from_numpy(moved).permute(2, 0, 1).to(piece.device) / 255
         waiting = [rows[(done - given) * scale :]]
         keep = max(first, done - reach)
         changes, first, given, changed = changes[keep - first :], keep, done, ready
