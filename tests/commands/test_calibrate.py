@@ -8,6 +8,7 @@ import torch
 from commands.calibrate import main, parse
 from data.codecs import decode, encode
 from data.jpeg_files import CompressedFile
+from data.resize import imresize
 from inference.whole_image import restore
 from models import build_generator, options_in_file
 from models.weight_files import export_weights
@@ -58,6 +59,24 @@ def test_a_calibrated_network_does_less_harm(weights, photographs, tmp_path, cap
     first = output.read_bytes()  # a second calibration starts afresh
     assert run("--weights", output, "--hr", photographs, "--output", output, "--overwrite") == 0
     assert output.read_bytes() == first
+
+
+def test_a_network_for_a_larger_scale_is_calibrated_at_the_size_of_its_files(photographs, tmp_path):
+    torch.manual_seed(1)
+    network = build_generator({"type": "vdsr", "scale": 2, "num_feat": 4, "layers": 3}).eval()
+    weights, output = tmp_path / "noisy.safetensors", tmp_path / "calibrated.safetensors"
+    weights.write_bytes(export_weights(network, {}))
+    assert run("--weights", weights, "--hr", photographs, "--output", output, "--count", 1) == 0
+    calibrated = build_generator(options_in_file(output)).eval()
+    photo = np.ascontiguousarray(skimage.data.astronaut()[:192, 160:352])
+    for spec in ("jpeg40", "jpeg90"):
+        data = encode(imresize(photo, 0.5), spec)
+        pixels, file = decode(data, spec), CompressedFile(data)
+        held, free = (
+            np.mean((restore(calibrated, pixels, file=file, consistency=kept).astype(float) - photo) ** 2)
+            for kept in (True, False)
+        )
+        assert held < free
 
 
 def test_mistakes(weights, photographs, tmp_path):
