@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from data.jpeg_files import Quantisation
-from data.jpeg_files.cell import MCU
+from data.jpeg_files.cell import LUMA, MCU
 from data.resize import resize_matrix, resized
 from models import Generator
 
 _ROWS = 8 * MCU  # of the file that are worked on at a time, which bounds the copies in memory
-_LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # JFIF's Y
 
 
 def can_be_held(generator: Generator) -> bool:
@@ -50,7 +49,7 @@ def consistent(bands: Iterator[Tensor], known: Quantisation, generator: Generato
     reach = 0 if scale == 1 else 2  # LR rows beyond its own that a reduced or enlarged row depends on
     # In LR rows: `given` rows are done, `changed` rows have a known change, of which those from `first` on are kept.
     given = changed = first = 0
-    waiting, changes = [], np.empty((0, width, 3), np.float32)
+    waiting, changes = [], np.empty((0, width, 3 if scale == 1 else 1), np.float32)
     for piece in (piece for band in bands for piece in band.split(_ROWS * scale, dim=1)):
         waiting.append((piece * 255).permute(1, 2, 0).cpu().numpy())
         known_rows = given + sum(map(len, waiting)) // scale
@@ -62,7 +61,7 @@ def consistent(bands: Iterator[Tensor], known: Quantisation, generator: Generato
         lr = resized(rows, shrink_rows[changed:ready, given * scale : known_rows * scale], shrink_columns)
         change = _moved(lr, changed, known, generator) - lr
         if scale > 1:
-            change = np.repeat(change @ _LUMA, 3, axis=2)
+            change = (change @ LUMA)[..., None]
         changes = np.concatenate([changes, change])
         done = height if last else max(given, ready - reach)
         if done > given:

@@ -23,6 +23,8 @@ or 4:2:0 codes together."""
 
 # JFIF's full-range BT.601.
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
+LUMA = _TO_YCC[0]
+"""Weights of R, G and B in Y."""
 _TO_RGB = np.linalg.inv(_TO_YCC.astype(np.float64)).astype(np.float32)
 
 

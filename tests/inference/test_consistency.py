@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from data.codecs import decode, encode
 from data.jpeg_files import CompressedFile
 from data.resize import imresize, modcrop
+from inference import load_restorer
 from inference.consistency import consistent, reduced
 from inference.restorer import Restorer
+from inference.shipped_weights import DEFAULTS
 from inference.whole_image import restore, restore_unrounded
 from metrics.psnr_ssim import psnr_rgb
 from models import build_generator
@@ -108,3 +110,18 @@ def test_restorer_does_the_same_in_tiles(photo, scale):
     for free in (Restorer(calibrated(scale), consistency=False), Restorer(blurring(scale))):
         assert np.array_equal(free(lr, file=file), restore(blurring(scale), lr))
         assert not np.array_equal(free(lr), held) and tiled.reads_files and not free.reads_files
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_the_defaults_keep_coefficients_within_half_a_step(photos, scale):
+    photo = np.ascontiguousarray(photos["chelsea"][: 128 // scale * scale, : 128 // scale * scale])
+    data = encode(photo if scale == 1 else imresize(photo, 1 / scale), "jpeg90")
+    lr, file = decode(data, "jpeg90"), CompressedFile(data)
+    cell = file.quantisation_of(lr).cell
+    within = []
+    for kept in (True, False):
+        result = load_restorer(DEFAULTS[scale], "cpu", consistency=kept)(lr, file=file)
+        offsets, _ = cell.offsets(reduced(result.astype(np.float32), scale))[0]
+        rounding = 1 / cell.planes[0].steps[:, None, :]  # the result is in 8 bits
+        within.append(float((np.abs(offsets) <= 0.5 + rounding).mean()))
+    assert within[0] > max(0.998, within[1])
